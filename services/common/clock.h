@@ -1,0 +1,16 @@
+/* Time. Deadlines that cross processes are wall-clock milliseconds; everything inside one process is monotonic.
+ * Policy code reads no clock: it is handed the time. */
+#ifndef PARLEY_CLOCK_H
+#define PARLEY_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_wall_ms(void);     /* Unix time, milliseconds */
+double clock_wall_seconds(void); /* Unix time, seconds with a fraction (microseconds) */
+int64_t clock_monotonic_ms(void);
+
+#define CLOCK_ISO_SIZE 27
+/* ISO 8601, UTC, microseconds, no zone: `2025-01-01T12:00:00.123456`. */
+void clock_iso(double wall_seconds, char out[CLOCK_ISO_SIZE]);
+
+#endif

@@ -1,0 +1,22 @@
+/* Unguessable ids from getrandom(2). */
+#ifndef PARLEY_ID_H
+#define PARLEY_ID_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ID_SIZE 37 /* a UUID version 4 in lower case (RFC 9562, section 5.4), and its zero byte */
+void id_uuid(char out[ID_SIZE]);
+
+#define ID_SHORT_SIZE 13 /* 12 hexadecimal digits, for what is unique among the processes of one installation */
+void id_short(char out[ID_SHORT_SIZE]);
+
+#define ID_TOKEN_MAX 64
+/* Whether `text` may stand as one token of a NATS subject or KV key: [A-Za-z0-9_-]{1,64}. */
+bool id_is_token(const char *text, size_t len);
+
+#define ID_HASH_SIZE 44 /* 43 characters of base64url, and a zero byte */
+/* SHA-256 of any bytes as one subject token: for names that come from outside. */
+void id_hash(const void *bytes, size_t len, char out[ID_HASH_SIZE]);
+
+#endif

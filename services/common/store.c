@@ -1,0 +1,206 @@
+#include "store.h"
+
+#include "id.h"
+#include "json.h"
+#include "mem.h"
+#include "store_reply.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define API_TIMEOUT_MS      5000
+#define NS_PER_MS           INT64_C(1000000)
+#define BUCKET_DUPLICATE_MS (2 * 60 * 1000) /* ADR-8 */
+#define SUBJECT_MAX         512
+
+/* ---- Streams and buckets */
+
+struct ensuring {
+    struct bus *bus;
+    char *name; /* of the stream */
+    json_t *config;
+    store_done *done;
+    void *arg;
+};
+
+static void ensuring_free(void *arg)
+{
+    struct ensuring *ensuring = arg;
+    free(ensuring->name);
+    json_decref(ensuring->config);
+    free(ensuring);
+}
+
+static void ensuring_end(struct ensuring *ensuring, int err)
+{
+    store_done *done = ensuring->done;
+    void *arg = ensuring->arg;
+    ensuring_free(ensuring);
+    done(arg, err);
+}
+
+static void ensuring_send(struct ensuring *ensuring, const char *verb, bus_reply_handler *handler)
+{
+    char subject[SUBJECT_MAX];
+    struct buf payload = {0};
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.%s", verb, ensuring->name);
+    json_append(&payload, ensuring->config);
+    bus_call(ensuring->bus, subject, NULL, &payload, API_TIMEOUT_MS, handler, ensuring_free, ensuring);
+}
+
+static void on_updated(void *arg, int err, const struct bus_message *reply)
+{
+    ensuring_end(arg, store_reply_error(err, reply, NULL));
+}
+
+static void on_created(void *arg, int err, const struct bus_message *reply)
+{
+    struct ensuring *ensuring = arg;
+    int code = 0;
+    err = store_reply_error(err, reply, &code);
+    if (code == STORE_CODE_NAME_IN_USE) /* with other limits */
+        ensuring_send(ensuring, "UPDATE", on_updated);
+    else
+        ensuring_end(ensuring, err);
+}
+
+/* What streams and buckets have in common. */
+static json_t *stream_config(const struct store_stream *stream, const char *name, const char *subject)
+{
+    return json_pack("{s:s, s:[s], s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I}", "name", name, "subjects", subject,
+                     "retention", "limits", "discard", "new", "storage", "file", "max_consumers", -1, "max_msgs", -1,
+                     "max_bytes", (json_int_t)stream->max_bytes, "max_msg_size", (json_int_t)stream->max_message_bytes,
+                     "max_age", (json_int_t)(stream->max_age_ms * NS_PER_MS), "num_replicas",
+                     (json_int_t)stream->replicas);
+}
+
+/* The broker refuses a window longer than messages last. */
+static void set_duplicate_window(json_t *config, const struct store_stream *stream, int64_t window_ms)
+{
+    if (stream->max_age_ms > 0 && window_ms > stream->max_age_ms)
+        window_ms = stream->max_age_ms;
+    if (window_ms > 0)
+        json_object_set_new(config, "duplicate_window", json_integer(window_ms * NS_PER_MS));
+}
+
+static void ensure(struct bus *bus, const char *name, json_t *config, store_done *done, void *arg)
+{
+    const struct ensuring ensuring = {.bus = bus, .name = mem_strdup(name), .config = config, .done = done, .arg = arg};
+    ensuring_send(mem_dup(&ensuring, sizeof ensuring), "CREATE", on_created);
+}
+
+void store_ensure_stream(struct bus *bus, const struct store_stream *stream, store_done *done, void *arg)
+{
+    json_t *config = stream_config(stream, stream->name, stream->subject);
+    set_duplicate_window(config, stream, stream->duplicate_window_ms);
+    ensure(bus, stream->name, config, done, arg);
+}
+
+void store_ensure_bucket(struct bus *bus, const struct store_stream *bucket, store_done *done, void *arg)
+{
+    char name[SUBJECT_MAX / 2];
+    char subject[SUBJECT_MAX / 2];
+    snprintf(name, sizeof name, "KV_%s", bucket->name);
+    snprintf(subject, sizeof subject, "$KV.%s.>", bucket->name);
+    json_t *config = stream_config(bucket, name, subject);
+    json_object_set_new(config, "max_msgs_per_subject", json_integer(1));
+    json_object_set_new(config, "allow_rollup_hdrs", json_true());
+    json_object_set_new(config, "deny_delete", json_true());
+    json_object_set_new(config, "allow_direct", json_true());
+    set_duplicate_window(config, bucket, BUCKET_DUPLICATE_MS);
+    ensure(bus, name, config, done, arg);
+}
+
+/* ---- Writing */
+
+struct writing {
+    store_written *done;
+    void *arg;
+};
+
+static void on_acknowledged(void *arg, int err, const struct bus_message *reply)
+{
+    struct writing writing = *(struct writing *)arg;
+    struct store_acknowledgement ack = {0};
+    free(arg);
+    err = store_reply_acknowledgement(err, reply, &ack);
+    writing.done(writing.arg, err, ack.sequence, ack.duplicate);
+}
+
+static void write_message(struct bus *bus, const char *subject, bus_headers headers, struct buf *payload,
+                          int64_t timeout_ms, store_written *done, void *arg)
+{
+    const struct writing writing = {done, arg};
+    bus_call(bus, subject, headers, payload, timeout_ms, on_acknowledged, free, mem_dup(&writing, sizeof writing));
+}
+
+void store_publish(struct bus *bus, const char *subject, const char *message_id, struct buf *payload,
+                   int64_t timeout_ms, store_written *done, void *arg)
+{
+    const char *const headers[] = {"Nats-Msg-Id", message_id, NULL};
+    write_message(bus, subject, message_id ? headers : NULL, payload, timeout_ms, done, arg);
+}
+
+/* A wildcard would write to, or read, something else. */
+static bool key_valid(const char *key)
+{
+    for (;;) {
+        size_t len = strcspn(key, ".");
+        if (!id_is_token(key, len))
+            return false;
+        if (!key[len])
+            return true;
+        key += len + 1;
+    }
+}
+
+/* The subject of a key; of one that is none an empty subject, which the bus refuses (ERR_INVALID) for the caller to be
+ * told in the usual way. */
+static void key_subject(char out[SUBJECT_MAX], const char *bucket, const char *key)
+{
+    int len = snprintf(out, SUBJECT_MAX, "$KV.%s.%s", bucket, key);
+    if (!key_valid(key) || len >= SUBJECT_MAX)
+        out[0] = '\0';
+}
+
+void store_put(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
+               int64_t timeout_ms, store_written *done, void *arg)
+{
+    char subject[SUBJECT_MAX];
+    char revision[24];
+    const char *const headers[] = {"Nats-Expected-Last-Subject-Sequence", revision, NULL};
+    key_subject(subject, bucket, key);
+    snprintf(revision, sizeof revision, "%" PRIu64, expected);
+    write_message(bus, subject, expected == STORE_ANY ? NULL : headers, value, timeout_ms, done, arg);
+}
+
+/* ---- Reading */
+
+struct reading {
+    store_read *done;
+    void *arg;
+};
+
+static void on_read(void *arg, int err, const struct bus_message *reply)
+{
+    struct reading reading = *(struct reading *)arg;
+    struct store_value value = {0};
+    free(arg);
+    err = store_reply_value(err, reply, &value);
+    reading.done(reading.arg, err, err ? NULL : value.bytes.data, value.bytes.len, value.sequence);
+    buf_deinit(&value.bytes);
+}
+
+void store_get(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done, void *arg)
+{
+    char api[SUBJECT_MAX];
+    char subject[SUBJECT_MAX];
+    struct buf payload = {0};
+    const struct reading reading = {done, arg};
+    key_subject(subject, bucket, key);
+    snprintf(api, sizeof api, "$JS.API.STREAM.MSG.GET.KV_%s", bucket);
+    json_append_take(&payload, json_pack("{s:s}", "last_by_subj", subject));
+    bus_call(bus, subject[0] ? api : "", NULL, &payload, timeout_ms, on_read, free, mem_dup(&reading, sizeof reading));
+}
