@@ -1,0 +1,23 @@
+/* What an agent can be told by its environment. */
+#ifndef PARLEY_AGENT_SETTINGS_H
+#define PARLEY_AGENT_SETTINGS_H
+
+#include "settings.h"
+
+struct agent_settings {
+    char *provider, *base_url, *api_key, *model;
+    int64_t connect_timeout_ms, first_token_timeout_ms, stall_timeout_ms, retry_after_max_ms, max_event_bytes;
+    char *pool;
+    int64_t max_turns, max_attempts, max_resumes;
+    int64_t max_answer_bytes, context_bytes;
+    int64_t max_tool_rounds, max_round_calls, max_call_bytes, max_step_bytes, tool_call_timeout_ms;
+    int64_t checkpoint_ms, save_timeout_ms, job_ack_wait_ms;
+    int64_t drain_grace_seconds;
+};
+
+extern const struct setting agent_settings_table[];
+
+/* For service_spec.check: what a row alone can't tell. */
+int agent_settings_check(const void *settings, char *reason, size_t reason_size);
+
+#endif

@@ -1,0 +1,253 @@
+#include "checkpoint.h"
+
+#include "mem.h"
+#include "store_call.h"
+#include "subjects.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_MS 1000
+
+struct checkpoint {
+    struct checkpoint_options options;
+    struct checkpoint_handlers handlers;
+    void *arg;
+    Parley__TurnState state;
+    const char *reason;
+    uint64_t claim_revision;
+    uint64_t revision;         /* of the record */
+    uint64_t segment_revision; /* of a stale segment that stands where the next one goes; STORE_NEW: none */
+    uint32_t segments;
+    bool dirty; /* the record lacks something */
+    bool ended; /* lost, or can't be written at all */
+    struct store_call *call;
+    struct alarm alarm;
+};
+
+static void advance(struct checkpoint *checkpoint);
+
+static void on_alarm(void *arg)
+{
+    advance(arg);
+}
+
+static void lose(struct checkpoint *checkpoint)
+{
+    checkpoint->ended = true;
+    checkpoint->handlers.lost(checkpoint->arg);
+}
+
+static void fail(struct checkpoint *checkpoint, int err)
+{
+    checkpoint->dirty = true;
+    if (err == ERR_TOO_LARGE)
+        checkpoint->ended = true;
+    else
+        alarm_set(checkpoint->options.alarms, &checkpoint->alarm, RETRY_MS, on_alarm, checkpoint);
+    checkpoint->handlers.failed(checkpoint->arg, err);
+}
+
+/* ---- Segments */
+
+static void segment_key(const struct checkpoint *checkpoint, char out[SUBJECT_SIZE])
+{
+    snprintf(out, SUBJECT_SIZE, "%s.%u", checkpoint->options.turn, checkpoint->segments);
+}
+
+/* Somebody's text stands where our segment goes. Revisions count through the bucket: one before our claim is what a
+ * dead attempt left, one after it is from a later attempt. */
+static void on_segment_read(void *arg, int err, const void *value, size_t len, uint64_t revision)
+{
+    struct checkpoint *checkpoint = arg;
+
+    (void)value;
+    (void)len;
+    if (err == ERR_NOT_FOUND)
+        revision = STORE_NEW;
+    else if (err != ERR_NONE) {
+        fail(checkpoint, err);
+        return;
+    } else if (revision > checkpoint->claim_revision) {
+        lose(checkpoint);
+        return;
+    }
+    checkpoint->segment_revision = revision;
+    advance(checkpoint);
+}
+
+static void on_segment_written(void *arg, int err, uint64_t revision, bool duplicate)
+{
+    struct checkpoint *checkpoint = arg;
+
+    (void)revision;
+    (void)duplicate;
+    if (err == ERR_CONFLICT) {
+        char key[SUBJECT_SIZE];
+        segment_key(checkpoint, key);
+        store_call_get(checkpoint->options.bus, BUCKET_TURNS, key, on_segment_read, checkpoint, &checkpoint->call);
+    } else if (err != ERR_NONE) {
+        fail(checkpoint, err);
+    } else {
+        checkpoint->segments++;
+        checkpoint->segment_revision = STORE_NEW;
+        advance(checkpoint);
+    }
+}
+
+static void write_segment(struct checkpoint *checkpoint)
+{
+    const struct buf *text = &checkpoint->options.transcript->text;
+    struct buf value = {0};
+    char key[SUBJECT_SIZE];
+
+    segment_key(checkpoint, key);
+    buf_append(&value, text->data + (size_t)checkpoint->segments * CHECKPOINT_SEGMENT_BYTES, CHECKPOINT_SEGMENT_BYTES);
+    store_call_put(checkpoint->options.bus, BUCKET_TURNS, key, checkpoint->segment_revision, &value, on_segment_written,
+                   checkpoint, &checkpoint->call);
+    buf_deinit(&value);
+}
+
+/* ---- The record */
+
+static void adopt(struct checkpoint *checkpoint, const Parley__TurnRecord *record, uint64_t revision)
+{
+    checkpoint->revision = revision;
+    checkpoint->dirty = true;
+    advance(checkpoint);
+    if (record->state == PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED)
+        checkpoint->handlers.cancel_asked(checkpoint->arg);
+}
+
+static void on_record_read(void *arg, int err, const void *value, size_t len, uint64_t revision)
+{
+    struct checkpoint *checkpoint = arg;
+    Parley__TurnRecord *record;
+
+    if (err != ERR_NONE && err != ERR_NOT_FOUND)
+        fail(checkpoint, err);
+    else if (err == ERR_NONE &&
+             wire_unpack(checkpoint->options.arena, &parley__turn_record__descriptor, value, len, &record) ==
+                 ERR_NONE &&
+             record->attempt == checkpoint->options.attempt)
+        adopt(checkpoint, record, revision);
+    else
+        lose(checkpoint);
+}
+
+static void on_record_written(void *arg, int err, uint64_t revision, bool duplicate)
+{
+    struct checkpoint *checkpoint = arg;
+
+    (void)duplicate;
+    if (err == ERR_CONFLICT) {
+        store_call_get(checkpoint->options.bus, BUCKET_TURNS, checkpoint->options.turn, on_record_read, checkpoint,
+                       &checkpoint->call);
+        return;
+    }
+    if (err != ERR_NONE) {
+        fail(checkpoint, err);
+        return;
+    }
+    checkpoint->revision = revision;
+    metric_add(checkpoint->options.writes, 1);
+    if (!checkpoint->dirty)
+        checkpoint->handlers.written(checkpoint->arg);
+    else if (!checkpoint->alarm.set)
+        advance(checkpoint);
+}
+
+static void write_record(struct checkpoint *checkpoint)
+{
+    const struct transcript *transcript = checkpoint->options.transcript;
+    size_t kept = (size_t)checkpoint->segments * CHECKPOINT_SEGMENT_BYTES;
+    Parley__TurnRecord record = PARLEY__TURN_RECORD__INIT;
+    struct stored_steps steps;
+    struct buf value = {0};
+
+    stored_steps_init(&steps, transcript);
+    record.turn = (char *)checkpoint->options.turn;
+    record.state = checkpoint->state;
+    record.attempt = checkpoint->options.attempt;
+    record.segments = checkpoint->segments;
+    if (transcript->text.len > kept)
+        record.text = (ProtobufCBinaryData){transcript->text.len - kept, (uint8_t *)transcript->text.data + kept};
+    record.length = transcript->text.len;
+    record.n_steps = transcript->step_count;
+    record.steps = steps.pointers;
+    if (checkpoint->reason != NULL)
+        record.reason = (ProtobufCBinaryData){strlen(checkpoint->reason), (uint8_t *)checkpoint->reason};
+    record.vendor = (char *)checkpoint->options.vendor;
+    record.model = (char *)checkpoint->options.model;
+    wire_pack(&record.base, &value);
+    stored_steps_deinit(&steps);
+
+    checkpoint->dirty = false;
+    store_call_put(checkpoint->options.bus, BUCKET_TURNS, checkpoint->options.turn, checkpoint->revision, &value,
+                   on_record_written, checkpoint, &checkpoint->call);
+    buf_deinit(&value);
+}
+
+/* Takes the next step of writing what is to be written, unless one is under way. */
+static void advance(struct checkpoint *checkpoint)
+{
+    const struct buf *text = &checkpoint->options.transcript->text;
+
+    if (checkpoint->call != NULL || checkpoint->ended || !checkpoint->dirty)
+        return;
+    alarm_clear(checkpoint->options.alarms, &checkpoint->alarm);
+    if (text->len - (size_t)checkpoint->segments * CHECKPOINT_SEGMENT_BYTES >= CHECKPOINT_SEGMENT_BYTES)
+        write_segment(checkpoint);
+    else
+        write_record(checkpoint);
+}
+
+/* ---- */
+
+struct checkpoint *checkpoint_new(const struct checkpoint_options *options, uint64_t revision, uint32_t segments,
+                                  const struct checkpoint_handlers *handlers, void *arg)
+{
+    struct checkpoint *checkpoint = mem_alloc(sizeof *checkpoint);
+
+    checkpoint->options = *options;
+    checkpoint->handlers = *handlers;
+    checkpoint->arg = arg;
+    checkpoint->state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
+    checkpoint->claim_revision = checkpoint->revision = revision;
+    checkpoint->segment_revision = STORE_NEW;
+    checkpoint->segments = segments;
+    return checkpoint;
+}
+
+void checkpoint_free(struct checkpoint **checkpoint)
+{
+    if (*checkpoint == NULL)
+        return;
+    store_call_forget(&(*checkpoint)->call);
+    alarm_clear((*checkpoint)->options.alarms, &(*checkpoint)->alarm);
+    free(*checkpoint);
+    *checkpoint = NULL;
+}
+
+void checkpoint_touch(struct checkpoint *checkpoint)
+{
+    if (checkpoint->dirty)
+        return;
+    checkpoint->dirty = true;
+    alarm_set(checkpoint->options.alarms, &checkpoint->alarm, checkpoint->options.interval_ms, on_alarm, checkpoint);
+}
+
+void checkpoint_hurry(struct checkpoint *checkpoint)
+{
+    checkpoint->dirty = true;
+    alarm_clear(checkpoint->options.alarms, &checkpoint->alarm);
+    advance(checkpoint);
+}
+
+void checkpoint_seal(struct checkpoint *checkpoint, Parley__TurnState state, const char *reason)
+{
+    checkpoint->state = state;
+    checkpoint->reason = reason;
+    checkpoint_hurry(checkpoint);
+}

@@ -1,0 +1,389 @@
+#include "completion.h"
+
+#include "mem.h"
+#include "sse.h"
+#include "utf8.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ERROR_BODY_MAX_BYTES   (64 * 1024)
+#define REASON_MAX_BYTES       600
+#define RETRY_AFTER_DEFAULT_MS 1000
+#define RECONNECT_AFTER_MS     200
+/* How long an answer that is complete waits for its stream to end: for the usage, and to keep the connection. */
+#define LINGER_MS 500
+
+enum body_kind { BODY_UNKNOWN, BODY_EVENTS, BODY_WHOLE };
+
+struct completion {
+    uv_loop_t *loop;
+    struct http_client *client;
+    const struct completion_options *options;
+    const struct completion_handlers *handlers;
+    void *arg;
+
+    struct http_request *http;
+    struct provider_request request; /* its body only until it is sent */
+    uv_timer_t timer;                /* until the second try, or for the end of an answer that is complete */
+    bool retried;
+
+    enum body_kind kind;
+    struct sse sse;
+    struct buf body; /* of an error, or an answer in one piece */
+    struct provider_parser *parser;
+    uint64_t progress_at; /* of the loop's clock, ms: asked, or got an event */
+    bool event_came, text_came;
+
+    int err; /* of a stream that can't be gone on with */
+    struct buf reason;
+
+    bool ended; /* reported or cancelled: no handler is called any more */
+    int depth;  /* of our callbacks on the stack: it is freed when the last one leaves */
+};
+
+static void free_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void release(struct completion *completion)
+{
+    provider_request_deinit(&completion->request);
+    sse_deinit(&completion->sse);
+    buf_deinit(&completion->body);
+    buf_deinit(&completion->reason);
+    completion->options->provider->parser_free(&completion->parser);
+    uv_close((uv_handle_t *)&completion->timer, free_closed);
+}
+
+static void enter(struct completion *completion)
+{
+    completion->depth++;
+}
+
+static void leave(struct completion *completion)
+{
+    if (--completion->depth == 0 && completion->ended)
+        release(completion);
+}
+
+/* ---- How it ends */
+
+/* Bounds the reason and takes the key out of it, should the provider have echoed that. */
+static void clean_reason(const struct completion *completion, struct buf *reason)
+{
+    const char *key = completion->options->endpoint.api_key;
+    struct buf clean = {0};
+    const char *at = reason->data;
+    for (const char *found; key && *key && (found = strstr(at, key)); at = found + strlen(key)) {
+        buf_append(&clean, at, (size_t)(found - at));
+        buf_append_text(&clean, "***");
+    }
+    buf_append_text(&clean, at);
+    if (clean.len > REASON_MAX_BYTES) {
+        clean.len = utf8_cut(clean.data, clean.len, REASON_MAX_BYTES);
+        buf_append_text(&clean, "…");
+    }
+    buf_move(reason, &clean);
+}
+
+/* Within enter() and leave(). */
+static void end(struct completion *completion, struct completion_result *result)
+{
+    assert(!completion->ended);
+    completion->ended = true;
+    http_cancel(&completion->http);
+    completion->handlers->done(completion->arg, result);
+}
+
+static bool finished(struct completion *completion, struct provider_outcome *outcome)
+{
+    completion->options->provider->outcome(completion->parser, outcome);
+    return outcome->finished;
+}
+
+static void succeed(struct completion *completion)
+{
+    struct provider_outcome outcome;
+    finished(completion, &outcome);
+    end(completion, &(struct completion_result){.outcome = &outcome});
+}
+
+/* "the model provider <what>: <detail>", without a detail that is empty. */
+static void fail(struct completion *completion, int err, bool resumable, const char *what, const char *detail)
+{
+    struct buf reason = {0};
+    buf_printf(&reason, "the model provider%s", what);
+    if (*detail)
+        buf_printf(&reason, ": %s", detail);
+    clean_reason(completion, &reason);
+    end(completion, &(struct completion_result){.err = err, .reason = reason.data, .resumable = resumable});
+    buf_deinit(&reason);
+}
+
+static void fail_stream(struct completion *completion)
+{
+    const char *detail = completion->reason.data ? completion->reason.data : "";
+    switch (completion->err) {
+    case ERR_REFUSED:
+        fail(completion, ERR_REFUSED, false, " reported an error", detail);
+        break;
+    case ERR_TOO_LARGE:
+        fail(completion, ERR_TOO_LARGE, false, " sent more than is allowed", detail);
+        break;
+    case ERR_TIMEOUT:
+        fail(completion, ERR_TIMEOUT, completion->text_came,
+             completion->event_came ? " stopped in mid-answer" : " did not answer in time", "");
+        break;
+    default:
+        fail(completion, ERR_INVALID, false, "'s answer is not understood", detail);
+        break;
+    }
+}
+
+/* ---- The body of an answer */
+
+static void on_text(void *arg, const char *text, size_t len)
+{
+    struct completion *completion = arg;
+    completion->text_came = true;
+    if (!completion->ended)
+        completion->handlers->text(completion->arg, text, len);
+}
+
+static const struct provider_sink sink = {on_text};
+
+static void on_event(void *arg, const char *type, const char *data, size_t len)
+{
+    struct completion *completion = arg;
+    if (completion->ended || completion->err)
+        return;
+    completion->progress_at = uv_now(completion->loop);
+    completion->err = completion->options->provider->parse(completion->parser, type, data, len, &completion->reason);
+    if (!completion->err)
+        completion->event_came = true;
+}
+
+static void take_events(struct completion *completion, const char *bytes, size_t len)
+{
+    const struct completion_options *options = completion->options;
+    int err = sse_feed(&completion->sse, bytes, len, on_event, completion);
+    if (err && !completion->err) {
+        completion->err = err;
+        buf_printf(&completion->reason, "an event has more than %zu bytes", options->max_event_bytes);
+    }
+    /* Comments that keep the connection alive also keep http_client's deadlines from passing. */
+    int64_t limit_ms = completion->event_came ? options->stall_timeout_ms : options->first_token_timeout_ms;
+    uint64_t quiet_ms = uv_now(completion->loop) - completion->progress_at;
+    if (!completion->err && limit_ms > 0 && quiet_ms > (uint64_t)limit_ms)
+        completion->err = ERR_TIMEOUT;
+}
+
+static void take_whole(struct completion *completion, const char *bytes, size_t len)
+{
+    size_t limit = completion->options->max_event_bytes;
+    if (len <= limit - completion->body.len) {
+        buf_append(&completion->body, bytes, len);
+        return;
+    }
+    completion->err = ERR_TOO_LARGE;
+    buf_printf(&completion->reason, "its answer has more than %zu bytes", limit);
+}
+
+/* Some servers stream nothing and answer in one piece. No line of an event stream that means anything begins with a
+ * brace, so this is told by the first byte, whatever the content type claims. */
+static enum body_kind kind_of(const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!strchr(" \t\r\n", bytes[i]) || bytes[i] == '\0')
+            return bytes[i] == '{' ? BODY_WHOLE : BODY_EVENTS;
+    return BODY_UNKNOWN; /* and white space before an event stream or JSON is nothing */
+}
+
+static void on_linger(uv_timer_t *timer)
+{
+    struct completion *completion = timer->data;
+    enter(completion);
+    succeed(completion);
+    leave(completion);
+}
+
+static void take_answer(struct completion *completion, const char *bytes, size_t len)
+{
+    struct provider_outcome outcome;
+    if (completion->kind == BODY_UNKNOWN)
+        completion->kind = kind_of(bytes, len);
+    if (completion->kind == BODY_WHOLE)
+        take_whole(completion, bytes, len);
+    else if (completion->kind == BODY_EVENTS)
+        take_events(completion, bytes, len);
+    if (completion->ended)
+        return;
+    if (completion->err)
+        fail_stream(completion);
+    else if (finished(completion, &outcome) && !uv_is_active((uv_handle_t *)&completion->timer))
+        uv_timer_start(&completion->timer, on_linger, LINGER_MS, 0);
+}
+
+/* ---- The body of an error */
+
+static void fail_status(struct completion *completion, int status)
+{
+    char what[32];
+    snprintf(what, sizeof what, " answered %d", status);
+    struct buf detail = {0};
+    completion->options->provider->error(completion->body.data, completion->body.len, &detail);
+    fail(completion, ERR_REFUSED, false, what, detail.data ? detail.data : "");
+    buf_deinit(&detail);
+}
+
+static void take_error(struct completion *completion, int status, const char *bytes, size_t len)
+{
+    size_t room = ERROR_BODY_MAX_BYTES - completion->body.len;
+    buf_append(&completion->body, bytes, len < room ? len : room);
+    if (len > room)
+        fail_status(completion, status);
+}
+
+static bool is_success(int status)
+{
+    return status / 100 == 2;
+}
+
+static void on_body(void *arg, int status, const char *bytes, size_t len)
+{
+    struct completion *completion = arg;
+    enter(completion);
+    if (is_success(status))
+        take_answer(completion, bytes, len);
+    else
+        take_error(completion, status, bytes, len);
+    leave(completion);
+}
+
+/* ---- The request */
+
+static void ask(struct completion *completion);
+
+static void on_retry(uv_timer_t *timer)
+{
+    ask(timer->data);
+}
+
+/* How long to wait before asking again; -1: it isn't asked again. */
+static int64_t retry_delay_ms(const struct completion *completion, const struct http_result *result)
+{
+    if (completion->retried)
+        return -1;
+    if (result->status == 429 || result->status == 503) {
+        int64_t wait_ms = result->retry_after_ms >= 0 ? result->retry_after_ms : RETRY_AFTER_DEFAULT_MS;
+        return wait_ms <= completion->options->retry_after_max_ms ? wait_ms : -1;
+    }
+    bool unanswered = result->status == 0 && (result->err == ERR_SYSTEM || result->err == ERR_CLOSED);
+    return unanswered ? RECONNECT_AFTER_MS : -1;
+}
+
+static void retry(struct completion *completion, struct buf *body, int64_t delay_ms)
+{
+    completion->retried = true;
+    buf_reset(&completion->body);
+    buf_move(&completion->request.body, body);
+    uv_timer_start(&completion->timer, on_retry, (uint64_t)delay_ms, 0);
+}
+
+/* The transfer is over, and the answer is not complete. */
+static void fail_transfer(struct completion *completion, const struct http_result *result)
+{
+    completion->err = result->err;
+    if (result->err == ERR_INVALID)
+        buf_append_text(&completion->reason, result->text);
+    if (result->status != 0 && !is_success(result->status))
+        fail_status(completion, result->status);
+    else if (result->err == ERR_TIMEOUT || result->err == ERR_INVALID)
+        fail_stream(completion);
+    else if (result->status == 0)
+        fail(completion, result->err, false, " could not be reached", result->text);
+    else if (result->err || (completion->event_came && completion->kind == BODY_EVENTS))
+        fail(completion, ERR_CLOSED, completion->event_came, "'s answer broke off", "");
+    else
+        fail_stream(completion);
+}
+
+static void on_done(void *arg, const struct http_result *result)
+{
+    struct completion *completion = arg;
+    struct provider_outcome outcome;
+    int64_t delay_ms = retry_delay_ms(completion, result);
+    completion->http = NULL;
+    uv_timer_stop(&completion->timer);
+    if (delay_ms >= 0) {
+        retry(completion, result->body, delay_ms);
+        return;
+    }
+    enter(completion);
+    if (completion->kind == BODY_WHOLE && !result->err)
+        on_event(completion, "message", completion->body.data, completion->body.len);
+    if (completion->ended)
+        ; /* the text handler has cancelled it */
+    else if (completion->err)
+        fail_stream(completion);
+    else if (finished(completion, &outcome))
+        succeed(completion);
+    else
+        fail_transfer(completion, result);
+    leave(completion);
+}
+
+static void ask(struct completion *completion)
+{
+    const struct completion_options *options = completion->options;
+    struct provider_request *request = &completion->request;
+    const size_t header_max = sizeof request->headers / sizeof *request->headers;
+    const char *headers[sizeof request->headers / sizeof *request->headers + 1] = {0};
+    for (size_t i = 0; i < header_max && request->headers[i].len > 0; i++)
+        headers[i] = request->headers[i].data;
+    completion->progress_at = uv_now(completion->loop);
+    completion->http = http_send(completion->client,
+                                 &(struct http_options){.method = "POST",
+                                                        .url = request->url.data,
+                                                        .headers = headers,
+                                                        .connect_timeout_ms = options->connect_timeout_ms,
+                                                        .first_byte_timeout_ms = options->first_token_timeout_ms,
+                                                        .stall_timeout_ms = options->stall_timeout_ms},
+                                 &request->body, on_body, on_done, completion);
+}
+
+struct completion *completion_start(struct http_client *client, uv_loop_t *loop,
+                                    const struct completion_options *options, const struct prompt *prompt,
+                                    const struct completion_handlers *handlers, void *arg)
+{
+    struct completion *completion = mem_alloc(sizeof *completion);
+    completion->loop = loop;
+    completion->client = client;
+    completion->options = options;
+    completion->handlers = handlers;
+    completion->arg = arg;
+    uv_timer_init(loop, &completion->timer);
+    completion->timer.data = completion;
+    sse_init(&completion->sse, options->max_event_bytes);
+    completion->parser = options->provider->parser_new(&sink, completion, options->max_call_bytes);
+    options->provider->request(&options->endpoint, prompt, &completion->request);
+    ask(completion);
+    return completion;
+}
+
+void completion_cancel(struct completion **completion)
+{
+    struct completion *gone = *completion;
+    *completion = NULL;
+    if (!gone || gone->ended)
+        return;
+    gone->ended = true;
+    http_cancel(&gone->http);
+    uv_timer_stop(&gone->timer);
+    if (gone->depth == 0)
+        release(gone);
+}

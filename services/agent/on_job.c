@@ -1,0 +1,59 @@
+/* A turn to run.
+ *
+ *   from      a router, through the stream JOBS (parley.job.<pool>), to one of the agents
+ *   message   Job
+ *   answer    Events to the job's gateway; the job is acknowledged after the last of them
+ *   failure   no job, or one whose ids could not stand in a subject: logged, and acknowledged, for nobody can run it;
+ *             a first delivery past its start deadline: acknowledged without a word, for its asker has been told;
+ *             no room or draining: handed back at once */
+#include "on_job.h"
+
+#include "agent.h"
+#include "clock.h"
+#include "job.pb-c.h"
+#include "log.h"
+#include "turn.h"
+#include "utf8.h"
+
+#include <string.h>
+
+static bool is_id(const char *text)
+{
+    return id_is_token(text, strlen(text));
+}
+
+static bool is_text(ProtobufCBinaryData bytes)
+{
+    return bytes.len == 0 || utf8_valid((const char *)bytes.data, bytes.len);
+}
+
+static bool is_sound(const Parley__Job *job)
+{
+    return is_id(job->turn) && is_id(job->gateway) && is_id(job->connection) && is_id(job->conversation) &&
+           is_text(job->question) && (job->persona == NULL || is_text(job->persona->system_prompt));
+}
+
+void on_job(void *arg, struct delivery *delivery)
+{
+    struct agent *agent = arg;
+    size_t len;
+    const void *data = delivery_data(delivery, &len);
+    Parley__Job *job;
+
+    if (!agent_has_room(agent)) {
+        delivery_nak(agent->bus, &delivery, 0);
+        return;
+    }
+    if (wire_unpack(agent->jobs, &parley__job__descriptor, data, len, &job) != ERR_NONE || !is_sound(job)) {
+        log_error("a job that nobody can run", LOG_INT("sequence", delivery_sequence(delivery)));
+        delivery_ack(agent->bus, &delivery);
+        return;
+    }
+    bool expired = clock_wall_ms() > job->start_deadline_ms;
+    if (expired && delivery_count(delivery) <= 1) {
+        log_warning("a job found too late", LOG_TEXT("connection", job->connection), LOG_TEXT("turn", job->turn));
+        delivery_ack(agent->bus, &delivery);
+        return;
+    }
+    turn_start(agent, job, expired, &delivery);
+}

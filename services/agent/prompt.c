@@ -1,0 +1,156 @@
+#include "prompt.h"
+
+#include "mem.h"
+#include "utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void add_text(struct prompt_draft *draft, enum role role, const void *text, size_t len)
+{
+    if (len == 0)
+        return;
+    draft->messages[draft->prompt.message_count++] = (struct prompt_message){.role = role, .text = text, .len = len};
+}
+
+static bool is_text(ProtobufCBinaryData bytes)
+{
+    return utf8_valid((const char *)bytes.data, bytes.len);
+}
+
+static size_t turn_bytes(const Parley__ConversationTurn *turn)
+{
+    return turn->question.len + turn->answer.len;
+}
+
+/* Texts that are sent in any case. */
+static size_t fixed_bytes(const struct prompt_input *input)
+{
+    size_t bytes = input->job->question.len + input->transcript->text.len + input->transcript->step_bytes;
+
+    if (input->job->persona != NULL)
+        bytes += input->job->persona->system_prompt.len;
+    for (size_t i = 0; i < input->tool_count; i++)
+        bytes += strlen(input->tools[i].description) + strlen(input->tools[i].parameters);
+    return bytes;
+}
+
+/* The oldest turn for which, with all later ones, there is room. */
+static size_t first_turn(const struct prompt_input *input)
+{
+    size_t used = fixed_bytes(input);
+    size_t first = input->conversation != NULL ? input->conversation->n_turns : 0;
+
+    for (; first > 0; first--) {
+        size_t bytes = turn_bytes(input->conversation->turns[first - 1]);
+        if (used + bytes > input->budget_bytes)
+            break;
+        used += bytes;
+    }
+    return first;
+}
+
+static void add_conversation(struct prompt_draft *draft, const struct prompt_input *input)
+{
+    size_t count = input->conversation != NULL ? input->conversation->n_turns : 0;
+
+    for (size_t i = first_turn(input); i < count; i++) {
+        const Parley__ConversationTurn *turn = input->conversation->turns[i];
+        if (strcmp(turn->turn, input->job->turn) == 0 || turn->answer.len == 0 || !is_text(turn->question) ||
+            !is_text(turn->answer))
+            continue; /* saved by an earlier attempt at this very turn; never answered; or no text */
+        add_text(draft, ROLE_USER, turn->question.data, turn->question.len);
+        add_text(draft, ROLE_ASSISTANT, turn->answer.data, turn->answer.len);
+    }
+}
+
+/* Providers bound the length of a call's id (OpenAI to 40 characters), so ours, which begins with the turn's, is not
+ * used there. */
+static void fill_call(struct prompt_draft *draft, const struct transcript *transcript, size_t index, size_t in_round)
+{
+    const struct step *step = &transcript->steps[index];
+
+    snprintf(draft->call_ids[index], PROMPT_CALL_ID_SIZE, "call_%u_%zu", step->round, in_round);
+    draft->calls[index] =
+        (struct tool_call){.id = draft->call_ids[index], .name = step->name, .arguments = step->arguments};
+}
+
+/* A round: what was said before it, with the calls, and then their results. Returns where the next one begins. */
+static size_t add_round(struct prompt_draft *draft, const struct transcript *transcript, size_t begin)
+{
+    const struct step *steps = transcript->steps;
+    size_t said = begin > 0 ? steps[begin - 1].offset : 0;
+    size_t end = begin;
+
+    for (; end < transcript->step_count && steps[end].round == steps[begin].round; end++)
+        fill_call(draft, transcript, end, end - begin);
+    draft->messages[draft->prompt.message_count++] = (struct prompt_message){
+        .role = ROLE_ASSISTANT,
+        .text = steps[begin].offset > said ? transcript->text.data + said : "",
+        .len = steps[begin].offset - said,
+        .calls = draft->calls + begin,
+        .call_count = end - begin,
+    };
+    for (size_t i = begin; i < end; i++)
+        draft->messages[draft->prompt.message_count++] = (struct prompt_message){
+            .role = ROLE_TOOL,
+            .text = steps[i].result.data != NULL ? steps[i].result.data : "",
+            .len = steps[i].result.len,
+            .call_id = draft->call_ids[i],
+        };
+    return end;
+}
+
+static void add_transcript(struct prompt_draft *draft, const struct transcript *transcript)
+{
+    size_t tail = transcript_tail(transcript);
+
+    for (size_t i = 0; i < transcript->step_count;)
+        i = add_round(draft, transcript, i);
+    if (transcript->text.len > tail)
+        add_text(draft, ROLE_ASSISTANT, transcript->text.data + tail, transcript->text.len - tail);
+}
+
+static void allocate(struct prompt_draft *draft, const struct prompt_input *input)
+{
+    size_t turns = input->conversation != NULL ? input->conversation->n_turns : 0;
+    size_t steps = input->transcript->step_count;
+
+    /* system, question, tail; two a turn; at most a round for each step */
+    draft->messages = mem_alloc((3 + 2 * turns + 2 * steps) * sizeof *draft->messages);
+    if (steps > 0) {
+        draft->calls = mem_alloc(steps * sizeof *draft->calls);
+        draft->call_ids = mem_alloc(steps * sizeof *draft->call_ids);
+    }
+}
+
+void prompt_draft_init(struct prompt_draft *draft, const struct prompt_input *input)
+{
+    const Parley__Persona *persona = input->job->persona;
+
+    *draft = (struct prompt_draft){0};
+    allocate(draft, input);
+    if (persona != NULL) {
+        add_text(draft, ROLE_SYSTEM, persona->system_prompt.data, persona->system_prompt.len);
+        if (persona->options.len > 0)
+            draft->options = mem_strndup((const char *)persona->options.data, persona->options.len);
+    }
+    add_conversation(draft, input);
+    add_text(draft, ROLE_USER, input->job->question.data, input->job->question.len);
+    add_transcript(draft, input->transcript);
+    draft->prompt.model = input->model;
+    draft->prompt.options = draft->options;
+    draft->prompt.messages = draft->messages;
+    draft->prompt.tools = input->tools;
+    draft->prompt.tool_count = input->tool_count;
+}
+
+void prompt_draft_deinit(struct prompt_draft *draft)
+{
+    free(draft->messages);
+    free(draft->calls);
+    free(draft->call_ids);
+    free(draft->options);
+    *draft = (struct prompt_draft){0};
+}

@@ -1,0 +1,213 @@
+#include "takeover.h"
+
+#include "checkpoint.h"
+#include "mem.h"
+#include "store_call.h"
+#include "subjects.h"
+#include "utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_MS 1000
+
+struct takeover {
+    struct takeover_options options;
+    takeover_handler *done;
+    void *arg;
+    struct takeover **slot;
+    struct buf record; /* packed; the arena is used by others meanwhile */
+    uint32_t segments; /* that the record counts */
+    struct store_call *call;
+    struct bus_request *request;
+    struct takeover_result result;
+};
+
+static void takeover_free(struct takeover *takeover)
+{
+    store_call_forget(&takeover->call);
+    bus_request_cancel(&takeover->request);
+    buf_deinit(&takeover->record);
+    free(takeover);
+}
+
+static void finish(struct takeover *takeover)
+{
+    const struct buf *text = &takeover->options.transcript->text;
+
+    if (takeover->result.err == ERR_NONE && text->len > 0 && !utf8_valid(text->data, text->len))
+        takeover->result.err = ERR_INVALID;
+    *takeover->slot = NULL;
+    takeover->done(takeover->arg, &takeover->result);
+    takeover_free(takeover);
+}
+
+/* ---- What was delivered */
+
+enum takeover_choice takeover_choose(const struct buf *recorded, const void *delivered, size_t len)
+{
+    size_t common = len < recorded->len ? len : recorded->len;
+
+    if (common > 0 && memcmp(recorded->data, delivered, common) != 0)
+        return TAKEOVER_REPLACED;
+    return len > recorded->len ? TAKEOVER_EXTENDED : TAKEOVER_RECORDED;
+}
+
+static void clamp_offsets(struct transcript *transcript)
+{
+    for (size_t i = 0; i < transcript->step_count; i++)
+        if (transcript->steps[i].offset > transcript->text.len)
+            transcript->steps[i].offset = transcript->text.len;
+}
+
+static void take_delivered(struct takeover *takeover, const Parley__Delivered *delivered)
+{
+    struct buf *text = &takeover->options.transcript->text;
+    size_t len = delivered->text.len;
+
+    switch (takeover_choose(text, delivered->text.data, len)) {
+    case TAKEOVER_RECORDED:
+        break;
+    case TAKEOVER_EXTENDED:
+        buf_append(text, (const char *)delivered->text.data + text->len, len - text->len);
+        takeover->result.err = ERR_NONE; /* should text have been missing, here it is */
+        break;
+    case TAKEOVER_REPLACED:
+        buf_reset(text);
+        buf_append(text, delivered->text.data, len);
+        clamp_offsets(takeover->options.transcript);
+        takeover->result.segments = 0;
+        takeover->result.err = ERR_NONE;
+        break;
+    }
+    takeover->result.sent = len;
+    takeover->result.steps = delivered->steps;
+}
+
+static void on_delivered(void *arg, int err, const struct bus_message *reply)
+{
+    struct takeover *takeover = arg;
+    Parley__Delivered *delivered;
+
+    /* No answer: the gateway is gone, and with it what it had. */
+    if (err == ERR_NONE &&
+        wire_unpack(takeover->options.arena, &parley__delivered__descriptor, reply->data, reply->len, &delivered) ==
+            ERR_NONE &&
+        delivered->known)
+        take_delivered(takeover, delivered);
+    finish(takeover);
+}
+
+static void ask_gateway(struct takeover *takeover)
+{
+    Parley__DeliveredRequest message = PARLEY__DELIVERED_REQUEST__INIT;
+    struct buf payload = {0};
+    char subject[SUBJECT_SIZE];
+
+    if (takeover->options.gateway == NULL) {
+        finish(takeover);
+        return;
+    }
+    message.turn = (char *)takeover->options.turn;
+    wire_pack(&message.base, &payload);
+    snprintf(subject, sizeof subject, SUBJECT_DELIVERED, takeover->options.gateway);
+    int err =
+        bus_request(takeover->options.bus, subject, NULL, &payload, ASK_MS, on_delivered, takeover, &takeover->request);
+    buf_deinit(&payload);
+    if (err != ERR_NONE) {
+        takeover->result.err = err;
+        finish(takeover);
+    }
+}
+
+/* ---- What was recorded */
+
+static void read_segment(struct takeover *takeover);
+
+static int unpack_record(struct takeover *takeover, Parley__TurnRecord **out)
+{
+    return wire_unpack(takeover->options.arena, &parley__turn_record__descriptor, takeover->record.data,
+                       takeover->record.len, out);
+}
+
+/* After the last segment that could be read: `err` tells whether that was all. */
+static void read_rest(struct takeover *takeover, int err)
+{
+    struct transcript *transcript = takeover->options.transcript;
+    Parley__TurnRecord *record;
+
+    takeover->result.err = err;
+    err = unpack_record(takeover, &record);
+    if (err != ERR_NONE) {
+        takeover->result.err = err;
+        finish(takeover);
+        return;
+    }
+    if (takeover->result.err == ERR_NONE)
+        buf_append(&transcript->text, record->text.data, record->text.len);
+    transcript_load_steps(transcript, record->steps, record->n_steps, transcript->text.len);
+    if (record->length != transcript->text.len)
+        takeover->result.err = ERR_NOT_FOUND;
+    ask_gateway(takeover);
+}
+
+static void on_segment(void *arg, int err, const void *value, size_t len, uint64_t revision)
+{
+    struct takeover *takeover = arg;
+
+    (void)revision;
+    if (err == ERR_NONE && len != CHECKPOINT_SEGMENT_BYTES)
+        err = ERR_NOT_FOUND;
+    if (err == ERR_NONE) {
+        buf_append(&takeover->options.transcript->text, value, len);
+        takeover->result.segments++;
+        read_segment(takeover);
+    } else if (err == ERR_NOT_FOUND) {
+        read_rest(takeover, err);
+    } else {
+        takeover->result.err = err;
+        finish(takeover);
+    }
+}
+
+static void read_segment(struct takeover *takeover)
+{
+    char key[SUBJECT_SIZE];
+
+    if (takeover->result.segments == takeover->segments) {
+        read_rest(takeover, ERR_NONE);
+        return;
+    }
+    snprintf(key, sizeof key, "%s.%u", takeover->options.turn, takeover->result.segments);
+    store_call_get(takeover->options.bus, BUCKET_TURNS, key, on_segment, takeover, &takeover->call);
+}
+
+void takeover_start(const struct takeover_options *options, struct buf *packed, takeover_handler *done, void *arg,
+                    struct takeover **slot)
+{
+    struct takeover *takeover = mem_alloc(sizeof *takeover);
+    Parley__TurnRecord *record;
+
+    takeover->options = *options;
+    takeover->done = done;
+    takeover->arg = arg;
+    takeover->slot = slot;
+    buf_move(&takeover->record, packed);
+    *slot = takeover;
+    takeover->result.err = unpack_record(takeover, &record);
+    if (takeover->result.err != ERR_NONE) {
+        finish(takeover);
+        return;
+    }
+    takeover->segments = record->segments;
+    read_segment(takeover);
+}
+
+void takeover_cancel(struct takeover **takeover)
+{
+    if (*takeover == NULL)
+        return;
+    takeover_free(*takeover);
+    *takeover = NULL;
+}

@@ -1,0 +1,205 @@
+#include "takeover.h"
+
+#include "checkpoint.h"
+#include "fake_bus.h"
+#include "fake_store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    struct wire_arena *arena;
+    struct transcript transcript;
+    struct takeover *takeover;
+    struct takeover_result result;
+    int calls;
+};
+
+static void on_takeover(void *arg, const struct takeover_result *result)
+{
+    struct fixture *f = arg;
+
+    f->calls++;
+    f->result = *result;
+}
+
+static int setup(void **state)
+{
+    static struct fixture f;
+
+    f = (struct fixture){.arena = wire_arena_new(8 << 20)};
+    fake_store_reset();
+    fake_bus_reset();
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    takeover_cancel(&f->takeover);
+    fake_store_run();
+    fake_store_reset();
+    fake_bus_reset();
+    wire_arena_free(&f->arena);
+    transcript_deinit(&f->transcript);
+    return 0;
+}
+
+static void start(struct fixture *f, uint32_t segments, const char *rest, const char *gateway)
+{
+    Parley__TurnRecord record = PARLEY__TURN_RECORD__INIT;
+    struct takeover_options options = {
+        .arena = f->arena, .turn = "turn", .gateway = gateway, .transcript = &f->transcript};
+    struct buf packed = {0};
+
+    record.segments = segments;
+    record.text = (ProtobufCBinaryData){strlen(rest), (uint8_t *)rest};
+    record.length = segments * (uint64_t)CHECKPOINT_SEGMENT_BYTES + strlen(rest);
+    wire_pack(&record.base, &packed);
+    takeover_start(&options, &packed, on_takeover, f, &f->takeover);
+    fake_store_run();
+}
+
+static void deliver(const char *text, uint32_t steps)
+{
+    Parley__Delivered delivered = PARLEY__DELIVERED__INIT;
+    struct buf packed = {0};
+
+    delivered.known = true;
+    delivered.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
+    delivered.steps = steps;
+    wire_pack(&delivered.base, &packed);
+    fake_bus_reply(0, ERR_NONE, packed.data, packed.len);
+    buf_deinit(&packed);
+}
+
+static void assert_text(const struct fixture *f, const char *text)
+{
+    assert_int_equal(f->calls, 1);
+    assert_int_equal(f->result.err, ERR_NONE);
+    assert_int_equal(f->transcript.text.len, strlen(text));
+    assert_memory_equal(f->transcript.text.data, text, strlen(text));
+}
+
+static void test_the_recorded_text_is_longer(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 0, "hello world", "gateway");
+    assert_string_equal(fake_messages[0].subject, "parley.gateway.gateway.delivered");
+    deliver("hello", 2);
+    assert_text(f, "hello world");
+    assert_int_equal(f->result.sent, 5);
+    assert_int_equal(f->result.steps, 2);
+}
+
+static void test_the_delivered_text_is_longer(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 0, "hello", "gateway");
+    deliver("hello world", 0);
+    assert_text(f, "hello world");
+    assert_int_equal(f->result.sent, 11);
+}
+
+static void test_what_was_delivered_is_never_taken_back(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 0, "hello there", "gateway");
+    deliver("hello world", 0);
+    assert_text(f, "hello world");
+    assert_int_equal(f->result.segments, 0);
+}
+
+static void test_a_gateway_that_is_gone(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 0, "hello", "gateway");
+    fake_bus_reply(0, ERR_NO_RESPONDERS, NULL, 0);
+    assert_text(f, "hello");
+    assert_int_equal(f->result.sent, 0);
+}
+
+static void test_segments_are_put_together(void **state)
+{
+    struct fixture *f = *state;
+    static char segment[CHECKPOINT_SEGMENT_BYTES];
+
+    memset(segment, 'x', sizeof segment);
+    fake_store_write("turn.0", segment, sizeof segment);
+    fake_store_write("turn.1", segment, sizeof segment);
+    start(f, 2, "end", NULL);
+    assert_int_equal(f->calls, 1);
+    assert_int_equal(f->result.err, ERR_NONE);
+    assert_int_equal(f->result.segments, 2);
+    assert_int_equal(f->transcript.text.len, 2 * CHECKPOINT_SEGMENT_BYTES + 3);
+}
+
+static void test_a_missing_segment_is_said(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 1, "end", "gateway");
+    deliver("", 0);
+    assert_int_equal(f->result.err, ERR_NOT_FOUND);
+}
+
+static void test_a_missing_segment_that_the_gateway_has(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 1, "end", "gateway");
+    deliver("all of it", 0);
+    assert_text(f, "all of it");
+    assert_int_equal(f->result.segments, 0);
+}
+
+static void test_what_is_no_text_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 0, "\xff", NULL);
+    assert_int_equal(f->result.err, ERR_INVALID);
+}
+
+static void test_choice(void **state)
+{
+    struct buf recorded = {0};
+
+    (void)state;
+    assert_int_equal(takeover_choose(&recorded, "", 0), TAKEOVER_RECORDED);
+    assert_int_equal(takeover_choose(&recorded, "a", 1), TAKEOVER_EXTENDED);
+    buf_append_text(&recorded, "ab");
+    assert_int_equal(takeover_choose(&recorded, "ab", 2), TAKEOVER_RECORDED);
+    assert_int_equal(takeover_choose(&recorded, "a", 1), TAKEOVER_RECORDED);
+    assert_int_equal(takeover_choose(&recorded, "abc", 3), TAKEOVER_EXTENDED);
+    assert_int_equal(takeover_choose(&recorded, "x", 1), TAKEOVER_REPLACED);
+    buf_deinit(&recorded);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_recorded_text_is_longer),
+        TEST(test_the_delivered_text_is_longer),
+        TEST(test_what_was_delivered_is_never_taken_back),
+        TEST(test_a_gateway_that_is_gone),
+        TEST(test_segments_are_put_together),
+        TEST(test_a_missing_segment_is_said),
+        TEST(test_a_missing_segment_that_the_gateway_has),
+        TEST(test_what_is_no_text_is_refused),
+        cmocka_unit_test(test_choice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
