@@ -1,0 +1,129 @@
+/* CallTool: a tool call by the client itself, beside any answer.
+ *
+ *   subject   SUBJECT_COMMAND_CALL_TOOL, one router of the queue group
+ *   from      a gateway
+ *   answers   ToolResult: the tools service's own; NOT_FOUND for a name that no tool can have; FAILED where no tools
+ *             service is there or none answers by the deadline
+ *   late      past its deadline it is dropped without a word */
+#include "clock.h"
+#include "command.pb-c.h"
+#include "id.h"
+#include "log.h"
+#include "mem.h"
+#include "router.h"
+#include "subjects.h"
+#include "tool.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CALL_ID_MAX_BYTES 128
+
+struct client_call {
+    struct router *router;
+    char *reply;
+    char id[CALL_ID_MAX_BYTES + 1];
+};
+
+static void reply_result(struct router *router, const char *reply, const char *call, Parley__ToolStatus status,
+                         const char *text)
+{
+    Parley__ToolResult result = PARLEY__TOOL_RESULT__INIT;
+    result.call = (char *)call;
+    result.status = status;
+    result.result.data = (uint8_t *)text;
+    result.result.len = strlen(text);
+    router_reply(router, reply, &result.base);
+}
+
+static void reply_failed(struct router *router, const char *reply, const char *call, const char *text)
+{
+    reply_result(router, reply, call, PARLEY__TOOL_STATUS__TOOL_STATUS_FAILED, text);
+}
+
+static const char *reason_of(int err)
+{
+    switch (err) {
+    case ERR_NO_RESPONDERS:
+        return "no tool service is available";
+    case ERR_TIMEOUT:
+        return "the tool took too long";
+    case ERR_TOO_LARGE:
+        return "the arguments are too large";
+    default:
+        return err_text(err);
+    }
+}
+
+static void on_result(void *arg, int err, const struct bus_message *result)
+{
+    struct client_call *call = arg;
+    if (err) {
+        reply_failed(call->router, call->reply, call->id, reason_of(err));
+    } else {
+        struct buf answer = {0};
+        buf_append(&answer, result->data, result->len);
+        router_reply_packed(call->router, call->reply, &answer);
+        buf_deinit(&answer);
+    }
+    router_end(call->router);
+    free(call->reply);
+    free(call);
+}
+
+static void pack_call(const Parley__CallTool *command, int64_t deadline_ms, struct buf *out)
+{
+    Parley__ToolCall call = PARLEY__TOOL_CALL__INIT;
+    call.call = command->call;
+    call.name = command->name;
+    call.arguments = command->arguments;
+    call.user = command->user;
+    call.credential = command->credential;
+    call.deadline_ms = deadline_ms;
+    wire_pack(&call.base, out);
+}
+
+static void forward(struct router *router, const char *reply, const Parley__CallTool *command)
+{
+    struct client_call *call = mem_alloc(sizeof *call);
+    call->router = router;
+    call->reply = mem_strdup(reply);
+    snprintf(call->id, sizeof call->id, "%s", command->call);
+
+    int64_t timeout_ms = router_time_left(command->deadline_ms, router->settings->call_tool_timeout_ms);
+    struct buf packed = {0};
+    pack_call(command, clock_wall_ms() + timeout_ms, &packed);
+    char subject[SUBJECT_SIZE];
+    snprintf(subject, sizeof subject, SUBJECT_TOOL, command->name);
+    int err = bus_request(router->service->bus, subject, NULL, &packed, timeout_ms, on_result, call, NULL);
+    if (err)
+        on_result(call, err, NULL);
+    buf_deinit(&packed);
+}
+
+void on_call_tool(void *arg, const struct bus_message *message)
+{
+    struct router *router = arg;
+    Parley__CallTool *call;
+    int err = wire_unpack(router->command, &parley__call_tool__descriptor, message->data, message->len, &call);
+    if (err || !message->reply || !call->call[0] || strlen(call->call) > CALL_ID_MAX_BYTES) {
+        log_warning("a tool call that can't be read was dropped", LOG_TEXT("subject", message->subject));
+        return;
+    }
+    if (router_too_late(call->deadline_ms)) {
+        log_debug("a tool call past its deadline was dropped", LOG_TEXT("connection", call->connection));
+        return;
+    }
+    metric_add(router->metrics.tool_calls, 1);
+    if (!id_is_token(call->name, strlen(call->name)))
+        reply_result(router, message->reply, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_NOT_FOUND,
+                     "there is no tool of this name");
+    else if (call->credential.len > (size_t)router->settings->credential_max_bytes)
+        reply_failed(router, message->reply, call->call, "the credential is too long");
+    else if (!router_begin(router))
+        reply_failed(router, message->reply, call->call, "too many calls at once; try again later");
+    else
+        forward(router, message->reply, call);
+}

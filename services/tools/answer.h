@@ -1,0 +1,14 @@
+/* What goes back to the asker of a tool call. */
+#ifndef PARLEY_ANSWER_H
+#define PARLEY_ANSWER_H
+
+#include "service.h"
+#include "tool.pb-c.h"
+
+/* A result that the broker finds too large is told as a failure; what can't be sent at all is logged. */
+void answer_send(struct service *service, const char *reply, const Parley__ToolResult *result);
+/* The same, with a text as the result. */
+void answer_text(struct service *service, const char *reply, const char *call, Parley__ToolStatus status,
+                 const char *text);
+
+#endif

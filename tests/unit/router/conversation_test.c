@@ -1,0 +1,225 @@
+#include "conversation.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct conversation_limits roomy = {.max_turns = 100, .max_bytes = 262144};
+
+static int setup(void **state)
+{
+    *state = wire_arena_new(8 << 20);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    wire_arena_free((struct wire_arena **)state);
+    return 0;
+}
+
+static ProtobufCBinaryData text_of(const char *text)
+{
+    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)text};
+}
+
+static Parley__ConversationTurn turn_of(const char *id, const char *question, const char *answer)
+{
+    Parley__ConversationTurn turn = PARLEY__CONVERSATION_TURN__INIT;
+    turn.turn = (char *)id;
+    turn.question = text_of(question);
+    turn.answer = text_of(answer);
+    turn.state = PARLEY__TURN_STATE__TURN_STATE_COMPLETED;
+    turn.asked_ms = 1735689600000;
+    turn.ended_ms = 1735689601000;
+    return turn;
+}
+
+/* Appends to `stored` itself. */
+static bool append(struct wire_arena *arena, struct buf *stored, const Parley__ConversationTurn *turn,
+                   const struct conversation_limits *limits)
+{
+    struct buf whole = {0};
+    bool added;
+    assert_int_equal(conversation_append(arena, stored->data, stored->len, turn, limits, &whole, &added), ERR_NONE);
+    if (added)
+        buf_move(stored, &whole);
+    else
+        assert_int_equal(whole.len, 0);
+    buf_deinit(&whole);
+    return added;
+}
+
+static Parley__Conversation *unpack(struct wire_arena *arena, const struct buf *stored)
+{
+    Parley__Conversation *conversation;
+    assert_int_equal(wire_unpack(arena, &parley__conversation__descriptor, stored->data, stored->len, &conversation),
+                     ERR_NONE);
+    return conversation;
+}
+
+static void append_numbered(struct wire_arena *arena, struct buf *stored, int number, const char *answer,
+                            const struct conversation_limits *limits)
+{
+    char id[32];
+    snprintf(id, sizeof id, "turn-%d", number);
+    Parley__ConversationTurn turn = turn_of(id, "question", answer);
+    assert_true(append(arena, stored, &turn, limits));
+}
+
+static void keeps_the_order_and_every_field(void **state)
+{
+    struct buf stored = {0};
+    Parley__ConversationTurn first = turn_of("a", "one?", "one!"), second = turn_of("b", "two?", "two!");
+    assert_true(append(*state, &stored, &first, &roomy));
+    assert_true(append(*state, &stored, &second, &roomy));
+
+    Parley__Conversation *conversation = unpack(*state, &stored);
+    assert_int_equal(conversation->n_turns, 2);
+    assert_string_equal(conversation->turns[0]->turn, "a");
+    assert_string_equal(conversation->turns[1]->turn, "b");
+    assert_memory_equal(conversation->turns[1]->answer.data, "two!", 4);
+    assert_int_equal(conversation->turns[1]->asked_ms, 1735689600000);
+    buf_deinit(&stored);
+}
+
+static void stores_a_turn_id_once(void **state)
+{
+    struct buf stored = {0};
+    Parley__ConversationTurn turn = turn_of("a", "q", "x"), again = turn_of("a", "q", "something else");
+    assert_true(append(*state, &stored, &turn, &roomy));
+    size_t before = stored.len;
+    assert_false(append(*state, &stored, &again, &roomy));
+    assert_int_equal(stored.len, before);
+    buf_deinit(&stored);
+}
+
+static void drops_the_oldest_above_the_number(void **state)
+{
+    const struct conversation_limits limits = {.max_turns = 3, .max_bytes = 262144};
+    struct buf stored = {0};
+    for (int i = 0; i < 10; i++)
+        append_numbered(*state, &stored, i, "answer", &limits);
+    Parley__Conversation *conversation = unpack(*state, &stored);
+    assert_int_equal(conversation->n_turns, 3);
+    assert_string_equal(conversation->turns[0]->turn, "turn-7");
+    assert_string_equal(conversation->turns[2]->turn, "turn-9");
+    buf_deinit(&stored);
+}
+
+static void drops_the_oldest_above_the_bytes(void **state)
+{
+    const struct conversation_limits limits = {.max_turns = 100, .max_bytes = 4096};
+    char answer[1001];
+    memset(answer, 'a', sizeof answer - 1);
+    answer[sizeof answer - 1] = '\0';
+    struct buf stored = {0};
+    for (int i = 0; i < 10; i++) {
+        append_numbered(*state, &stored, i, answer, &limits);
+        assert_true(stored.len <= limits.max_bytes);
+    }
+    Parley__Conversation *conversation = unpack(*state, &stored);
+    assert_int_equal(conversation->n_turns, 3);
+    assert_string_equal(conversation->turns[2]->turn, "turn-9");
+    buf_deinit(&stored);
+}
+
+/* A text of `len` bytes: characters of three bytes each, so that a cut may fall into one. */
+static char *wide_text(size_t len)
+{
+    char *text = malloc(len + 1);
+    for (size_t i = 0; i < len; i++)
+        text[i] = "\xE4\xBD\xA0"[i % 3];
+    text[len - len % 3] = '\0';
+    return text;
+}
+
+static void assert_cut(const ProtobufCBinaryData *text)
+{
+    const size_t mark = strlen(CONVERSATION_CUT_MARK);
+    assert_true(text->len > mark);
+    assert_memory_equal(text->data + text->len - mark, CONVERSATION_CUT_MARK, mark);
+    assert_int_equal((text->len - mark) % 3, 0);
+}
+
+static void cuts_a_newest_turn_that_is_too_large_by_itself(void **state)
+{
+    const struct conversation_limits limits = {.max_turns = 100, .max_bytes = 4096};
+    char *large = wide_text(100000);
+    struct buf stored = {0};
+    append_numbered(*state, &stored, 1, "short", &limits);
+    Parley__ConversationTurn turn = turn_of("large", large, large);
+    assert_true(append(*state, &stored, &turn, &limits));
+    assert_true(stored.len <= limits.max_bytes);
+
+    Parley__Conversation *conversation = unpack(*state, &stored);
+    assert_int_equal(conversation->n_turns, 1);
+    assert_string_equal(conversation->turns[0]->turn, "large");
+    assert_cut(&conversation->turns[0]->question);
+    assert_cut(&conversation->turns[0]->answer);
+    buf_deinit(&stored);
+    free(large);
+}
+
+static void leaves_a_short_question_whole_beside_a_large_answer(void **state)
+{
+    const struct conversation_limits limits = {.max_turns = 100, .max_bytes = 4096};
+    char *large = wide_text(100000);
+    struct buf stored = {0};
+    Parley__ConversationTurn turn = turn_of("large", "short?", large);
+    assert_true(append(*state, &stored, &turn, &limits));
+    Parley__Conversation *conversation = unpack(*state, &stored);
+    assert_int_equal(conversation->turns[0]->question.len, 6);
+    assert_cut(&conversation->turns[0]->answer);
+    assert_true(conversation->turns[0]->answer.len > 3000);
+    buf_deinit(&stored);
+    free(large);
+}
+
+static void leaves_out_tool_steps_before_it_cuts_texts(void **state)
+{
+    const struct conversation_limits limits = {.max_turns = 100, .max_bytes = 4096};
+    char *large = wide_text(5000);
+    Parley__ToolStep step = PARLEY__TOOL_STEP__INIT, *steps[] = {&step};
+    step.result = text_of(large);
+    Parley__ConversationTurn turn = turn_of("steps", "q", "answer");
+    turn.steps = steps;
+    turn.n_steps = 1;
+    struct buf stored = {0};
+    assert_true(append(*state, &stored, &turn, &limits));
+    Parley__Conversation *conversation = unpack(*state, &stored);
+    assert_int_equal(conversation->turns[0]->n_steps, 0);
+    assert_int_equal(conversation->turns[0]->answer.len, 6);
+    buf_deinit(&stored);
+    free(large);
+}
+
+static void refuses_what_cannot_be_read(void **state)
+{
+    Parley__ConversationTurn turn = turn_of("a", "q", "x");
+    struct buf whole = {0};
+    bool added;
+    assert_int_equal(conversation_append(*state, "\xFF\xFF\xFF", 3, &turn, &roomy, &whole, &added), ERR_INVALID);
+    assert_int_equal(whole.len, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(keeps_the_order_and_every_field, setup, teardown),
+        cmocka_unit_test_setup_teardown(stores_a_turn_id_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(drops_the_oldest_above_the_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(drops_the_oldest_above_the_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(cuts_a_newest_turn_that_is_too_large_by_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(leaves_a_short_question_whole_beside_a_large_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(leaves_out_tool_steps_before_it_cuts_texts, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_what_cannot_be_read, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
