@@ -104,6 +104,28 @@ void delivery_ack(struct bus *bus, struct delivery **delivery)
     delivery_drop(delivery);
 }
 
+struct confirming {
+    store_done *done;
+    void *arg;
+};
+
+static void on_confirmed(void *arg, int err, const struct bus_message *reply)
+{
+    struct confirming confirming = *(struct confirming *)arg;
+    (void)reply;
+    free(arg);
+    confirming.done(confirming.arg, err);
+}
+
+void delivery_confirm(struct bus *bus, const struct delivery *delivery, int64_t timeout_ms, store_done *done, void *arg)
+{
+    const struct confirming confirming = {done, arg};
+    struct buf payload = {0};
+    buf_append_text(&payload, "+ACK");
+    bus_call(bus, delivery->reply, NULL, &payload, timeout_ms, on_confirmed, free,
+             mem_dup(&confirming, sizeof confirming));
+}
+
 void delivery_nak(struct bus *bus, struct delivery **delivery, int64_t delay_ms)
 {
     char text[64] = "-NAK";

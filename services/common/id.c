@@ -81,10 +81,22 @@ static void append_base64url(char *out, const uint8_t *bytes, size_t len)
     *out = '\0';
 }
 
+static void hash(const void *bytes, size_t len, uint8_t digest[SHA256_BYTES])
+{
+    if (EVP_Digest(len > 0 ? bytes : "", len, digest, NULL, EVP_sha256(), NULL) != 1)
+        abort(); /* SHA-256 is always there; only memory can be lacking */
+}
+
 void id_hash(const void *bytes, size_t len, char out[ID_HASH_SIZE])
 {
     uint8_t digest[SHA256_BYTES];
-    if (EVP_Digest(len > 0 ? bytes : "", len, digest, NULL, EVP_sha256(), NULL) != 1)
-        abort(); /* SHA-256 is always there; only memory can be lacking */
+    hash(bytes, len, digest);
     append_base64url(out, digest, sizeof digest);
+}
+
+void id_sha256(const void *bytes, size_t len, char out[ID_SHA256_SIZE])
+{
+    uint8_t digest[SHA256_BYTES];
+    hash(bytes, len, digest);
+    *append_hex(out, digest, sizeof digest) = '\0';
 }

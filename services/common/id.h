@@ -19,4 +19,8 @@ bool id_is_token(const char *text, size_t len);
 /* SHA-256 of any bytes as one subject token: for names that come from outside. */
 void id_hash(const void *bytes, size_t len, char out[ID_HASH_SIZE]);
 
+#define ID_SHA256_SIZE 65 /* 64 hexadecimal digits in lower case, and a zero byte */
+/* SHA-256 as sha256sum(1) writes it. */
+void id_sha256(const void *bytes, size_t len, char out[ID_SHA256_SIZE]);
+
 #endif

@@ -46,6 +46,7 @@ struct common_settings {
     int64_t bus_inbox_messages;
     int64_t store_replicas;
     int64_t jobs_max_bytes, jobs_max_age_seconds;
+    int64_t contacts_max_bytes, contacts_max_age_seconds;
     int64_t turns_max_bytes, turns_max_age_seconds;
     int64_t conversations_max_bytes, conversations_max_age_seconds;
 };

@@ -204,3 +204,36 @@ void store_get(struct bus *bus, const char *bucket, const char *key, int64_t tim
     json_append_take(&payload, json_pack("{s:s}", "last_by_subj", subject));
     bus_call(bus, subject[0] ? api : "", NULL, &payload, timeout_ms, on_read, free, mem_dup(&reading, sizeof reading));
 }
+
+void store_get_message(struct bus *bus, const char *stream, uint64_t sequence, int64_t timeout_ms, store_read *done,
+                       void *arg)
+{
+    char api[SUBJECT_MAX];
+    struct buf payload = {0};
+    const struct reading reading = {done, arg};
+    snprintf(api, sizeof api, "$JS.API.STREAM.MSG.GET.%s", stream);
+    buf_printf(&payload, "{\"seq\":%" PRIu64 "}", sequence);
+    bus_call(bus, api, NULL, &payload, timeout_ms, on_read, free, mem_dup(&reading, sizeof reading));
+}
+
+struct measuring {
+    store_extent *done;
+    void *arg;
+};
+
+static void on_info(void *arg, int err, const struct bus_message *reply)
+{
+    struct measuring measuring = *(struct measuring *)arg;
+    struct store_extent_reply extent = {0};
+    free(arg);
+    err = store_reply_extent(err, reply, &extent);
+    measuring.done(measuring.arg, err, extent.first, extent.last);
+}
+
+void store_get_extent(struct bus *bus, const char *stream, int64_t timeout_ms, store_extent *done, void *arg)
+{
+    char api[SUBJECT_MAX];
+    const struct measuring measuring = {done, arg};
+    snprintf(api, sizeof api, "$JS.API.STREAM.INFO.%s", stream);
+    bus_call(bus, api, NULL, NULL, timeout_ms, on_info, free, mem_dup(&measuring, sizeof measuring));
+}

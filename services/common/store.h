@@ -20,8 +20,9 @@ struct store_stream {
 
 /* All handlers: called exactly once, on the loop, never from within the call that was given them. The int is an error
  * of err.h: ERR_TIMEOUT, ERR_DISCONNECTED, ERR_NO_RESPONDERS (no JetStream), ERR_FULL (the broker's or the stream's
- * limits: 10023, 10047, 10077), ERR_CONFLICT (10071), ERR_NOT_FOUND, ERR_REFUSED (any other error of the broker). A
- * request that could not even be sent is reported through the handler too. */
+ * limits: 10023, 10047, 10077), ERR_CONFLICT (10071), ERR_NOT_FOUND, ERR_REFUSED (any other error of the broker),
+ * ERR_INVALID (no such key or name can be), ERR_TOO_LARGE. A request that could not even be sent is reported through
+ * the handler too. If the bus is freed first, no handler is called. */
 typedef void store_done(void *arg, int err);
 typedef void store_written(void *arg, int err, uint64_t revision, bool duplicate);
 /* `value` is lent until the handler returns; NULL with ERR_NOT_FOUND (never written, deleted or expired). */
@@ -44,6 +45,14 @@ void store_publish(struct bus *bus, const char *subject, const char *message_id,
 void store_put(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
                int64_t timeout_ms, store_written *done, void *arg);
 void store_get(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done, void *arg);
+
+/* The first and the last message of a stream, by their sequence numbers, which rise from 1; of an empty one `last` is
+ * below `first`. Between them some may be missing. */
+typedef void store_extent(void *arg, int err, uint64_t first, uint64_t last);
+void store_get_extent(struct bus *bus, const char *stream, int64_t timeout_ms, store_extent *done, void *arg);
+/* The message of this number. */
+void store_get_message(struct bus *bus, const char *stream, uint64_t sequence, int64_t timeout_ms, store_read *done,
+                       void *arg);
 
 /* A durable pull consumer, shared by all processes that name it: each message goes to one of them, and comes back to
  * any of them if it is not acknowledged in time. */
@@ -78,6 +87,9 @@ uint64_t delivery_sequence(const struct delivery *delivery); /* in the stream: t
 void delivery_working(struct bus *bus, const struct delivery *delivery);
 /* Done, or never to be tried again. Takes and nulls. */
 void delivery_ack(struct bus *bus, struct delivery **delivery);
+/* Done, and `done` is told whether the broker says that it knows: else it is to be said again. Lent for the call. */
+void delivery_confirm(struct bus *bus, const struct delivery *delivery, int64_t timeout_ms, store_done *done,
+                      void *arg);
 /* Give it to somebody else, at once or after `delay_ms`. Takes and nulls. */
 void delivery_nak(struct bus *bus, struct delivery **delivery, int64_t delay_ms);
 /* Forgets it without a word: it is delivered again after ack_wait. Takes and nulls. */

@@ -165,3 +165,18 @@ int store_reply_value(int err, const struct bus_message *reply, struct store_val
     buf_deinit(&rest);
     return err;
 }
+
+int store_reply_extent(int err, const struct bus_message *reply, struct store_extent_reply *out)
+{
+    json_t *object;
+    if (!err)
+        err = parse(reply->data, reply->len, NULL, &object);
+    if (err)
+        return err;
+    const json_t *state = json_object_get(object, "state");
+    int64_t first = json_get_int(state, "first_seq", -1), last = json_get_int(state, "last_seq", -1);
+    if (first >= 0 && last >= 0)
+        *out = (struct store_extent_reply){.first = (uint64_t)first, .last = (uint64_t)last};
+    json_decref(object);
+    return first >= 0 && last >= 0 ? ERR_NONE : ERR_REFUSED;
+}

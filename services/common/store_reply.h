@@ -24,4 +24,9 @@ struct store_value {
 };
 int store_reply_value(int err, const struct bus_message *reply, struct store_value *out) MUST_CHECK;
 
+struct store_extent_reply {
+    uint64_t first, last;
+};
+int store_reply_extent(int err, const struct bus_message *reply, struct store_extent_reply *out) MUST_CHECK;
+
 #endif

@@ -15,6 +15,8 @@ struct store_row {
 
 static const struct store_row rows[] = {
     {STREAM_JOBS, STREAM_JOBS_SUBJECT, FIELD(jobs_max_bytes), FIELD(jobs_max_age_seconds)},
+    {STREAM_CONTACTS, SUBJECT_CONTACT, FIELD(contacts_max_bytes), FIELD(contacts_max_age_seconds)},
+    {BUCKET_POSTINGS, NULL, FIELD(contacts_max_bytes), FIELD(contacts_max_age_seconds)},
     {BUCKET_TURNS, NULL, FIELD(turns_max_bytes), FIELD(turns_max_age_seconds)},
     {BUCKET_CONVERSATIONS, NULL, FIELD(conversations_max_bytes), FIELD(conversations_max_age_seconds)},
 };

@@ -19,6 +19,7 @@
  * | parley.room.<room>                        | Events                                   | agent, router | every gateway with members  |
  * | parley.gateway.<gateway>.delivered        | DeliveredRequest → Delivered             | agent         | the gateway                 |
  * | parley.gateway.stats                      | StatsRequest → GatewayStats              | gateway       | every gateway               |
+ * | parley.gateway.<gateway>.stats.<n>        | GatewayStats, reply to a StatsRequest    | gateway       | the gateway that asked      |
  * | parley.turn.<turn>                        | TurnControl → TurnControlReply           | gateway       | the agent that runs it      |
  * | parley.tool.<name>                        | ToolCall → ToolResult                    | agent, router | tools, queue group          |
  * | parley.tool_cancel                        | ToolCancel                               | agent, router | every tools process         |
@@ -49,8 +50,10 @@
 #define SUBJECT_ROOM                  "parley.room.%s"              /* room */
 #define SUBJECT_DELIVERED             "parley.gateway.%s.delivered" /* gateway */
 #define SUBJECT_GATEWAY_STATS         "parley.gateway.stats"
-#define SUBJECT_TURN                  "parley.turn.%s" /* turn */
-#define SUBJECT_TOOL                  "parley.tool.%s" /* tool */
+#define SUBJECT_GATEWAY_STATS_REPLY   "parley.gateway.%s.stats.%s"        /* gateway, number */
+#define SUBJECT_GATEWAY_STATS_ASKER   "parley.gateway.%12[0-9a-f].stats." /* for sscanf(): whose reply subject it is */
+#define SUBJECT_TURN                  "parley.turn.%s"                    /* turn */
+#define SUBJECT_TOOL                  "parley.tool.%s"                    /* tool */
 #define SUBJECT_TOOL_ALL              "parley.tool.*"
 #define SUBJECT_TOOL_CANCEL           "parley.tool_cancel"
 #define SUBJECT_TOOLS_LIST            "parley.tools.list"
@@ -67,6 +70,7 @@
 #define CONSUMER_WEBHOOK    "webhook"
 
 #define BUCKET_TURNS         "parley_turns"         /* key: turn, and turn.<segment> */
+#define BUCKET_POSTINGS      "parley_postings"      /* key: a contact request's number in its stream */
 #define BUCKET_CONVERSATIONS "parley_conversations" /* key: id_hash of the conversation's name */
 
 #endif

@@ -166,10 +166,13 @@ struct web_site *web_site_new(struct web *web, const struct web_handlers *handle
     return site;
 }
 
-void web_stop_listening(struct web *web)
+void web_stop_listening(struct web *web, const struct web_site *site)
 {
-    for (struct web_link *at = web->listeners.next; at != &web->listeners; at = at->next)
-        web_listener_stop((struct web_listener *)at);
+    for (struct web_link *at = web->listeners.next; at != &web->listeners; at = at->next) {
+        struct web_listener *listener = (struct web_listener *)at;
+        if (listener->site == site)
+            web_listener_stop(listener);
+    }
 }
 
 size_t web_socket_count(const struct web *web)

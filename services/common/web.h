@@ -1,8 +1,11 @@
-/* HTTP and WebSocket in, on the loop: the one place that knows libwebsockets (4.1, libuv event library). A pump: it
- * interprets no message and no path. RFC 6455 (WebSocket), RFC 9112 (HTTP/1.1).
+/* HTTP and WebSocket in, on the loop: the one place that knows libwebsockets (4.1, libuv event library), and it is used
+ * for WebSockets alone: requests are read by http_head.h, so that bad ones get an answer. A pump: it interprets no
+ * message and no path. RFC 6455 (WebSocket), RFC 9112 (HTTP/1.1).
  *
- * Listeners are our own sockets, any number of them, each serving one site; all serve HTTP and WebSocket alike. What
- * the library gets wrong at this version is put right in web.c and nowhere else.
+ * Listeners are our own sockets, any number of them, each serving one site; all serve HTTP and WebSocket alike.
+ *
+ * Handlers are called from the loop, never from inside a function of this header, except that web_free() calls `closed`
+ * and what web_exchange_on_end() left. What is written during one turn of the loop leaves at its end.
  *
  * Everything is called on the loop's thread. */
 #ifndef PARLEY_WEB_H
@@ -35,11 +38,9 @@ struct web_head {
     uint16_t port;      /* of the listener that it came in on */
     void *native;
 };
-/* A header's value ("origin", "host", "authorization", "cookie", "traceparent", "x-forwarded-for", "content-type",
- * "user-agent"; others are not looked for), or NULL. In a buffer of the web's that the next call of this or the next
- * function uses again. */
+/* A header's value (the first, where several came), or NULL. `name` in lower case. */
 const char *web_head_header(const struct web_head *head, const char *name);
-/* A query argument's decoded value, or NULL. */
+/* A query argument's decoded value, or NULL; lent until the next call. */
 const char *web_head_argument(const struct web_head *head, const char *name);
 
 struct web_handlers {
@@ -63,7 +64,7 @@ struct web_handlers {
 };
 
 struct web *web_new(uv_loop_t *loop, const struct web_options *options);
-/* Closes everything without ceremony. The loop must run until it has nothing left. */
+/* Closes everything without ceremony; not from inside a handler. The loop must run until it has nothing left. */
 void web_free(struct web **web);
 
 /* `handlers` and `arg` are lent until web_free(). */
@@ -74,8 +75,8 @@ struct web_site *web_site_new(struct web *web, const struct web_handlers *handle
 int web_listen(struct web *web, struct web_site *site, const char *host, uint16_t port, bool share,
                struct web_listener **out) MUST_CHECK;
 uint16_t web_listener_port(const struct web_listener *listener);
-/* Accepts no more; what is open stays. All listeners. */
-void web_stop_listening(struct web *web);
+/* The site's listeners accept no more; what is open stays. */
+void web_stop_listening(struct web *web, const struct web_site *site);
 /* Open WebSockets, and HTTP connections with a request under way. */
 size_t web_socket_count(const struct web *web);
 

@@ -1,5 +1,6 @@
 #include "web_private.h"
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 
@@ -14,6 +15,7 @@
 #define BACKLOG       4096
 #define ACCEPT_ROUNDS 128 /* in one turn of the loop */
 #define REFUSED_MAX   256 /* told so at one time; more are just closed */
+#define QUIET_MS      10000
 
 static void set_option(int fd, int level, int option, int value)
 {
@@ -21,17 +23,30 @@ static void set_option(int fd, int level, int option, int value)
         log_debug("setsockopt failed", LOG_INT("option", option), LOG_INT("errno", errno));
 }
 
-/* Out of descriptors: what waits would wake us for ever. Gives up the spare one to accept it, and closes it. */
+static void warn(struct web_listener *listener)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms < listener->quiet_until_ms)
+        return;
+    listener->quiet_until_ms = now_ms + QUIET_MS;
+    log_warning("no descriptor for a new connection", LOG_INT("port", listener->port), LOG_INT("errno", errno));
+}
+
+/* Out of descriptors: what waits would wake us for ever. Gives up the spare one to accept it, and closes it. Where even
+ * that fails, pauses; web_listener_resume() goes on. False when there is nothing more to accept now. */
 static bool shed(struct web_listener *listener)
 {
     struct web *web = listener->web;
-    if (web->spare < 0)
-        return false;
-    close(web->spare);
+    warn(listener);
+    if (web->spare >= 0)
+        close(web->spare);
     int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    bool pause = fd < 0 && errno != EAGAIN;
     if (fd >= 0)
         close(fd);
     web->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (pause)
+        uv_poll_stop(listener->poll);
     return fd >= 0;
 }
 
@@ -64,11 +79,7 @@ static bool accept_one(struct web_listener *listener)
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-        if (shed(listener))
-            return true;
-        log_warning("no descriptor for a new connection", LOG_INT("port", listener->port), LOG_INT("errno", errno));
-        uv_poll_stop(listener->poll); /* web_listener_resume() goes on */
-        return false;
+        return shed(listener);
     default: /* the peer has gone meanwhile (ECONNABORTED), or its network has */
         return true;
     }

@@ -73,6 +73,7 @@ struct web_listener {
     uv_poll_t *poll; /* NULL: no longer listening */
     int fd;
     uint16_t port;
+    int64_t quiet_until_ms; /* about the want of descriptors */
 };
 
 void web_listener_stop(struct web_listener *listener);
