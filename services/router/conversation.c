@@ -8,8 +8,8 @@
 
 /* Of one turn in a packed conversation: tag and length. */
 #define TURN_FRAME_BYTES 6
-/* Of one packed turn besides its texts and steps: id, state, times, tags and lengths. */
-#define TURN_FIXED_BYTES 192
+/* Of one packed turn besides its texts and steps: ids, state, times, tags and lengths. */
+#define TURN_FIXED_BYTES 256
 
 static size_t framed_size(const Parley__ConversationTurn *turn)
 {
@@ -30,15 +30,22 @@ static void cut_text(ProtobufCBinaryData *text, size_t max, struct buf *room)
 }
 
 /* A long question leaves the answer half of the room, and the other way round. */
-static void cut_turn(Parley__ConversationTurn *turn, size_t max, struct buf *question, struct buf *answer)
+static void cut_texts(Parley__ConversationTurn *turn, size_t max, struct buf *question, struct buf *answer)
 {
-    if (framed_size(turn) <= max)
-        return;
-    turn->n_steps = 0;
     size_t room = max > 2 * TURN_FIXED_BYTES ? max - TURN_FIXED_BYTES : max / 2;
     size_t for_question = turn->answer.len < room / 2 ? room - turn->answer.len : room / 2;
     cut_text(&turn->question, for_question, question);
     cut_text(&turn->answer, room - turn->question.len, answer);
+}
+
+static void fit_turn(Parley__ConversationTurn *turn, size_t max, struct buf *question, struct buf *answer)
+{
+    if (framed_size(turn) > max)
+        turn->n_steps = 0;
+    if (framed_size(turn) > max)
+        turn->chain = (ProtobufCBinaryData){0};
+    if (framed_size(turn) > max)
+        cut_texts(turn, max, question, answer);
 }
 
 /* How many of the oldest turns have to go. */
@@ -56,34 +63,14 @@ static size_t count_surplus(Parley__ConversationTurn *const *turns, size_t count
     return first;
 }
 
-static bool holds_turn(const Parley__Conversation *conversation, const char *turn)
-{
-    for (size_t i = 0; i < conversation->n_turns; i++)
-        if (strcmp(conversation->turns[i]->turn, turn) == 0)
-            return true;
-    return false;
-}
+/* A conversation on its way from one packed form to the next. */
+struct draft {
+    Parley__ConversationTurn **turns; /* with room for one more */
+    size_t count;
+    uint64_t message_ids;
+};
 
-static void pack_with(const Parley__Conversation *stored, Parley__ConversationTurn *newest,
-                      const struct conversation_limits *limits, struct buf *out)
-{
-    size_t count = stored->n_turns + 1;
-    Parley__ConversationTurn **turns = mem_alloc(count * sizeof *turns);
-    if (stored->n_turns > 0)
-        memcpy(turns, stored->turns, stored->n_turns * sizeof *turns);
-    turns[count - 1] = newest;
-
-    size_t surplus = count_surplus(turns, count, limits);
-    Parley__Conversation whole = PARLEY__CONVERSATION__INIT;
-    whole.turns = turns + surplus;
-    whole.n_turns = count - surplus;
-    buf_reset(out);
-    wire_pack(&whole.base, out);
-    free(turns);
-}
-
-int conversation_append(struct wire_arena *arena, const void *stored, size_t len, const Parley__ConversationTurn *turn,
-                        const struct conversation_limits *limits, struct buf *out, bool *added)
+static int draft_init(struct draft *draft, struct wire_arena *arena, const void *stored, size_t len)
 {
     Parley__Conversation empty = PARLEY__CONVERSATION__INIT;
     Parley__Conversation *conversation = &empty;
@@ -92,15 +79,87 @@ int conversation_append(struct wire_arena *arena, const void *stored, size_t len
         if (err)
             return err;
     }
-    *added = !holds_turn(conversation, turn->turn);
-    if (!*added)
-        return ERR_NONE;
+    draft->message_ids = conversation->message_ids;
+    draft->count = conversation->n_turns;
+    draft->turns = mem_alloc((draft->count + 1) * sizeof *draft->turns);
+    if (draft->count > 0)
+        memcpy(draft->turns, conversation->turns, draft->count * sizeof *draft->turns);
+    return ERR_NONE;
+}
 
+/* Its index; the number of turns where it is not there. */
+static size_t draft_find(const struct draft *draft, const char *turn)
+{
+    size_t i = 0;
+    while (i < draft->count && strcmp(draft->turns[i]->turn, turn) != 0)
+        i++;
+    return i;
+}
+
+/* Packs it with `turn` in this place, which may be that after the last. */
+static void draft_pack(struct draft *draft, size_t place, const Parley__ConversationTurn *turn,
+                       const struct conversation_limits *limits, struct buf *out)
+{
     struct buf question = {0}, answer = {0};
-    Parley__ConversationTurn newest = *turn;
-    cut_turn(&newest, limits->max_bytes, &question, &answer);
-    pack_with(conversation, &newest, limits, out);
+    Parley__ConversationTurn fitting = *turn;
+    fit_turn(&fitting, limits->max_bytes, &question, &answer);
+    draft->turns[place] = &fitting;
+    if (place == draft->count)
+        draft->count++;
+
+    size_t surplus = count_surplus(draft->turns, draft->count, limits);
+    Parley__Conversation whole = PARLEY__CONVERSATION__INIT;
+    whole.turns = draft->turns + surplus;
+    whole.n_turns = draft->count - surplus;
+    whole.message_ids = draft->message_ids;
+    buf_reset(out);
+    wire_pack(&whole.base, out);
     buf_deinit(&question);
     buf_deinit(&answer);
+}
+
+int conversation_ask(struct wire_arena *arena, const void *stored, size_t len, Parley__ConversationTurn *turn,
+                     const struct conversation_limits *limits, struct buf *out, bool *changed)
+{
+    struct draft draft;
+    int err = draft_init(&draft, arena, stored, len);
+    if (err)
+        return err;
+    size_t place = draft_find(&draft, turn->turn);
+    *changed = place == draft.count;
+    if (*changed) {
+        bool answered = turn->state == PARLEY__TURN_STATE__TURN_STATE_RUNNING;
+        turn->question_id = ++draft.message_ids;
+        turn->answer_id = answered ? ++draft.message_ids : 0;
+        draft_pack(&draft, place, turn, limits, out);
+    } else {
+        turn->question_id = draft.turns[place]->question_id;
+        turn->answer_id = draft.turns[place]->answer_id;
+    }
+    free(draft.turns);
+    return ERR_NONE;
+}
+
+int conversation_end(struct wire_arena *arena, const void *stored, size_t len, const Parley__ConversationTurn *turn,
+                     const struct conversation_limits *limits, struct buf *out, bool *changed)
+{
+    struct draft draft;
+    int err = draft_init(&draft, arena, stored, len);
+    if (err)
+        return err;
+    size_t place = draft_find(&draft, turn->turn);
+    bool asked = place < draft.count;
+    *changed = asked ? draft.turns[place]->state == PARLEY__TURN_STATE__TURN_STATE_RUNNING : turn->answer_id == 0;
+    if (*changed) {
+        Parley__ConversationTurn ended = asked ? *draft.turns[place] : *turn;
+        ended.answer = turn->answer;
+        ended.state = turn->state;
+        ended.started_ms = turn->started_ms;
+        ended.ended_ms = turn->ended_ms;
+        ended.n_steps = turn->n_steps;
+        ended.steps = turn->steps;
+        draft_pack(&draft, place, &ended, limits, out);
+    }
+    free(draft.turns);
     return ERR_NONE;
 }

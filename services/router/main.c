@@ -1,5 +1,8 @@
-/* The router: takes one command at a time and keeps nothing. Any number of them share the work. */
+/* The router: takes one command at a time and keeps nothing but its configuration. Any number of them share the work.
+ */
 #include "router.h"
+
+#include <stdlib.h>
 
 static const struct service_spec spec = {
     .name = "router",
@@ -18,7 +21,13 @@ int main(int argc, char **argv)
     if (status != SERVICE_GOES_ON)
         return status;
     struct router *router = router_new(&service, &settings);
+    if (!router) {
+        service_deinit(&service);
+        return EXIT_FAILURE;
+    }
     service_run(&service);
+    router_stop(router);
+    status = service_deinit(&service);
     router_free(&router);
-    return service_deinit(&service);
+    return status;
 }

@@ -2,16 +2,22 @@
  *
  *   subject   SUBJECT_COMMAND_ASK, one router of the queue group
  *   from      a gateway
- *   answers   Events to the reply subject, one event: Accepted once the job stands in the JOBS stream; or Failed, with
- *             the reason for people
+ *   answers   Events to the reply subject, one event: Accepted once the job stands in the JOBS stream; Noted where no
+ *             answer is wanted; or Failed, with the reason for people
  *   late      past its deadline it is dropped without a word: the gateway has told its client already
  *   broken    without valid ids or a reply subject there is nobody to tell: logged and dropped
+ *   repeated  a turn id is one job, and one turn of its conversation
  *
- * The job's message id is the turn, so a question that comes twice is one job. Where the store does not say whether it
- * has taken the job, the turn is marked as cancelled, so that no agent runs what its client was told has failed. */
+ * Where the room counts its messages, the question becomes part of the conversation first, which gives it and its
+ * answer their numbers; then it is shown to all in the room: RoomMessage, to SUBJECT_ROOM.
+ *
+ * Where the store does not say whether it has taken the job, the turn is marked as cancelled, so that no agent runs
+ * what its client was told has failed. */
+#include "change.h"
 #include "clock.h"
 #include "command.pb-c.h"
-#include "default_persona.h"
+#include "config.h"
+#include "conversation.h"
 #include "event.pb-c.h"
 #include "id.h"
 #include "job.h"
@@ -28,51 +34,67 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REASON_SIZE 128
-
-/* A question whose job is on its way into the stream. */
+/* A question on its way: into its conversation, where that is to hold it from now on, and into the stream. */
 struct ask {
+    struct command command; /* first */
     struct router *router;
     char *reply;
     char turn[ID_TOKEN_MAX + 1];
     char connection[ID_TOKEN_MAX + 1];
-    int64_t start_deadline_ms;
+    int64_t asked_ms, deadline_ms, start_deadline_ms;
+    char *apology;  /* NULL: none */
+    struct buf job; /* packed */
+
+    /* In a room that counts its messages. */
+    struct buf message; /* the Ask itself, packed; else empty */
+    struct change change;
+    uint64_t question_id, answer_id;
+    bool known; /* it was there already when we came */
+    bool late;
 };
 
-static void reply_event(struct router *router, const char *reply, Parley__Event *event)
+/* ---- What the gateway is told */
+
+static Parley__Event event_of(const char *connection, const char *turn, Parley__Event__KindCase kind)
 {
-    Parley__Events events = PARLEY__EVENTS__INIT;
-    events.events = &event;
-    events.n_events = 1;
-    router_reply(router, reply, &events.base);
+    Parley__Event event = PARLEY__EVENT__INIT;
+    event.connection = (char *)connection;
+    event.turn = (char *)turn;
+    event.kind_case = kind;
+    return event;
 }
 
 static void refuse(struct router *router, const char *reply, const char *connection, const char *turn,
                    const char *reason)
 {
     Parley__Failed failed = PARLEY__FAILED__INIT;
+    Parley__Event event = event_of(connection, turn, PARLEY__EVENT__KIND_FAILED);
     failed.reason.data = (uint8_t *)reason;
     failed.reason.len = strlen(reason);
-    Parley__Event event = PARLEY__EVENT__INIT;
-    event.connection = (char *)connection;
-    event.turn = (char *)turn;
-    event.kind_case = PARLEY__EVENT__KIND_FAILED;
     event.failed = &failed;
-    reply_event(router, reply, &event);
+    router_send_event(router, reply, &event);
     metric_add(router->metrics.refused, 1);
 }
 
 static void accept_ask(const struct ask *ask)
 {
     Parley__Accepted accepted = PARLEY__ACCEPTED__INIT;
+    Parley__Event event = event_of(ask->connection, ask->turn, PARLEY__EVENT__KIND_ACCEPTED);
     accepted.start_deadline_ms = ask->start_deadline_ms;
-    Parley__Event event = PARLEY__EVENT__INIT;
-    event.connection = (char *)ask->connection;
-    event.turn = (char *)ask->turn;
-    event.kind_case = PARLEY__EVENT__KIND_ACCEPTED;
+    if (ask->apology)
+        accepted.apology = (ProtobufCBinaryData){strlen(ask->apology), (uint8_t *)ask->apology};
     event.accepted = &accepted;
-    reply_event(ask->router, ask->reply, &event);
+    router_send_event(ask->router, ask->reply, &event);
     metric_add(ask->router->metrics.accepted, 1);
+}
+
+static void note_ask(const struct ask *ask)
+{
+    Parley__Noted noted = PARLEY__NOTED__INIT;
+    Parley__Event event = event_of(ask->connection, ask->turn, PARLEY__EVENT__KIND_NOTED);
+    event.noted = &noted;
+    router_send_event(ask->router, ask->reply, &event);
+    metric_add(ask->router->metrics.noted, 1);
 }
 
 static const char *reason_of(int err)
@@ -87,15 +109,73 @@ static const char *reason_of(int err)
         return "the message store is unreachable";
     case ERR_TOO_LARGE:
         return "the question is too large for the message broker";
+    case ERR_CONFLICT:
+        return "too many are speaking in this conversation at once; try again later";
+    case ERR_INVALID:
+    case ERR_CANCELLED:
+        return "what is stored of the conversation can't be read";
     default:
         return "the message store refused the question";
     }
 }
 
-static void free_ask(struct ask *ask)
+/* ---- Its memory */
+
+static void stop_ask(struct command *command)
 {
+    change_stop(&((struct ask *)command)->change);
+}
+
+static void free_ask(struct command *command)
+{
+    struct ask *ask = (struct ask *)command;
+    buf_deinit(&ask->job);
+    buf_deinit(&ask->message);
+    free(ask->apology);
     free(ask->reply);
     free(ask);
+}
+
+static void end_ask(struct ask *ask)
+{
+    router_end(ask->router, &ask->command);
+    free_ask(&ask->command);
+}
+
+/* ---- What became nothing is taken back */
+
+static enum change_verdict make_failed(void *arg, const void *stored, size_t len, struct buf *out)
+{
+    const struct ask *ask = arg;
+    const struct conversation_limits limits = router_conversation_limits(ask->router);
+    Parley__ConversationTurn turn = PARLEY__CONVERSATION_TURN__INIT;
+    turn.turn = (char *)ask->turn;
+    turn.state = PARLEY__TURN_STATE__TURN_STATE_FAILED;
+    turn.answer_id = ask->answer_id;
+    turn.ended_ms = clock_wall_ms();
+    bool changed;
+    int err = conversation_end(ask->router->stored, stored, len, &turn, &limits, out, &changed);
+    return err ? CHANGE_GIVE_UP : changed ? CHANGE_WRITE : CHANGE_NONE;
+}
+
+static void on_failed(void *arg, int err)
+{
+    struct ask *ask = arg;
+    if (err)
+        log_warning("a failed question still seems to wait for its answer", LOG_TEXT("turn", ask->turn), LOG_ERR(err));
+    end_ask(ask);
+}
+
+static void take_back(struct ask *ask)
+{
+    static const struct change_handlers handlers = {.make = make_failed, .done = on_failed};
+    char conversation[sizeof ask->change.conversation];
+    if (ask->message.len == 0) {
+        end_ask(ask);
+        return;
+    }
+    memcpy(conversation, ask->change.conversation, sizeof conversation);
+    change_start(ask->router, &ask->change, conversation, &handlers, ask);
 }
 
 static void on_marked(void *arg, int err, uint64_t revision, bool duplicate)
@@ -105,8 +185,7 @@ static void on_marked(void *arg, int err, uint64_t revision, bool duplicate)
     struct ask *ask = arg;
     if (err && err != ERR_CONFLICT) /* a conflict: an agent has claimed it, or somebody has cancelled it */
         log_warning("a failed question could not be marked as cancelled", LOG_TEXT("turn", ask->turn), LOG_ERR(err));
-    router_end(ask->router);
-    free_ask(ask);
+    take_back(ask);
 }
 
 /* The same mark that a gateway leaves which finds no agent to cancel. */
@@ -121,6 +200,8 @@ static void mark_cancelled(struct ask *ask)
     buf_deinit(&packed);
 }
 
+/* ---- Into the stream */
+
 static void on_queued(void *arg, int err, uint64_t sequence, bool duplicate)
 {
     (void)sequence;
@@ -129,58 +210,168 @@ static void on_queued(void *arg, int err, uint64_t sequence, bool duplicate)
         log_debug("question accepted", LOG_TEXT("turn", ask->turn), LOG_TEXT("connection", ask->connection),
                   LOG_INT("duplicate", duplicate));
         accept_ask(ask);
-    } else {
-        log_warning("a question could not be queued", LOG_TEXT("turn", ask->turn), LOG_ERR(err));
-        refuse(ask->router, ask->reply, ask->connection, ask->turn, reason_of(err));
-        if (err == ERR_TIMEOUT || err == ERR_DISCONNECTED) {
-            mark_cancelled(ask);
-            return;
-        }
+        end_ask(ask);
+        return;
     }
-    router_end(ask->router);
-    free_ask(ask);
+    log_warning("a question could not be queued", LOG_TEXT("turn", ask->turn), LOG_ERR(err));
+    refuse(ask->router, ask->reply, ask->connection, ask->turn, reason_of(err));
+    if (err == ERR_TIMEOUT || err == ERR_DISCONNECTED)
+        mark_cancelled(ask);
+    else
+        take_back(ask);
 }
 
-static void queue_job(struct router *router, const char *reply, const Parley__Ask *command)
+static void queue_job(struct ask *ask)
 {
+    char subject[SUBJECT_SIZE];
+    snprintf(subject, sizeof subject, SUBJECT_JOB, ask->router->settings->pool);
+    store_publish(ask->router->service->bus, subject, ask->turn, &ask->job,
+                  router_time_left(ask->deadline_ms, STORE_TIMEOUT_MS), on_queued, ask);
+}
+
+/* ---- Into the conversation */
+
+static const Parley__Ask *asked(const struct ask *ask)
+{
+    Parley__Ask *message;
+    if (wire_unpack(ask->router->command, &parley__ask__descriptor, ask->message.data, ask->message.len, &message))
+        abort(); /* on_ask() has unpacked the same bytes */
+    return message;
+}
+
+static enum change_verdict make_asked(void *arg, const void *stored, size_t len, struct buf *out)
+{
+    struct ask *ask = arg;
+    const Parley__Ask *message = asked(ask);
+    const struct conversation_limits limits = router_conversation_limits(ask->router);
+    Parley__ConversationTurn turn = PARLEY__CONVERSATION_TURN__INIT;
+    turn.turn = ask->turn;
+    turn.connection = ask->connection;
+    turn.question = message->question;
+    turn.chain = message->chain;
+    turn.asked_ms = ask->asked_ms;
+    if (!message->no_answer)
+        turn.state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
+    bool added;
+    if (conversation_ask(ask->router->stored, stored, len, &turn, &limits, out, &added))
+        return CHANGE_GIVE_UP;
+    ask->late = added && router_too_late(ask->deadline_ms);
+    ask->known = !added && ask->change.tries == 1;
+    ask->question_id = turn.question_id;
+    ask->answer_id = turn.answer_id;
+    return ask->late ? CHANGE_GIVE_UP : added ? CHANGE_WRITE : CHANGE_NONE;
+}
+
+static void show_to_room(const struct ask *ask, const Parley__Ask *message)
+{
+    char subject[SUBJECT_SIZE];
+    Parley__RoomMessage shown = PARLEY__ROOM_MESSAGE__INIT;
+    Parley__Event event = event_of(ask->connection, ask->turn, PARLEY__EVENT__KIND_ROOM_MESSAGE);
+    shown.message_id = ask->question_id;
+    shown.text = message->question;
+    shown.chain = message->chain;
+    shown.asked_ms = ask->asked_ms;
+    event.room_message = &shown;
+    snprintf(subject, sizeof subject, SUBJECT_ROOM, message->room);
+    router_send_event(ask->router, subject, &event);
+}
+
+/* The client has been told by its gateway. */
+static void drop_late(struct ask *ask)
+{
+    metric_add(ask->router->metrics.late, 1);
+    end_ask(ask);
+}
+
+static void on_remembered(void *arg, int err)
+{
+    struct ask *ask = arg;
+    if (ask->late) {
+        drop_late(ask);
+        return;
+    }
+    if (err) {
+        log_warning("a question could not be kept", LOG_TEXT("turn", ask->turn),
+                    LOG_TEXT("conversation", ask->change.conversation), LOG_ERR(err));
+        refuse(ask->router, ask->reply, ask->connection, ask->turn, reason_of(err));
+        end_ask(ask);
+        return;
+    }
+    const Parley__Ask *message = asked(ask);
+    if (!ask->known)
+        show_to_room(ask, message);
+    if (message->no_answer) {
+        note_ask(ask);
+        end_ask(ask);
+        return;
+    }
+    job_set_message_id(&ask->job, ask->answer_id);
+    queue_job(ask);
+}
+
+/* ---- What comes */
+
+static bool is_contact(const Parley__Ask *ask)
+{
+    return strcmp(ask->dialect, "contact") == 0;
+}
+
+static void start_ask(struct router *router, const struct bus_message *message, const Parley__Ask *command,
+                      const struct config_choice *choice)
+{
+    static const struct change_handlers handlers = {.make = make_asked, .done = on_remembered};
     struct ask *ask = mem_alloc(sizeof *ask);
     ask->router = router;
-    ask->reply = mem_strdup(reply);
+    ask->command.stop = stop_ask;
+    ask->command.free = free_ask;
+    router_begin(router, &ask->command);
+    ask->reply = mem_strdup(message->reply);
     snprintf(ask->turn, sizeof ask->turn, "%s", command->turn);
     snprintf(ask->connection, sizeof ask->connection, "%s", command->connection);
-    int64_t now_ms = clock_wall_ms();
-    ask->start_deadline_ms = now_ms + router->settings->turn_start_timeout_ms;
-
-    Parley__Persona persona;
-    default_persona_init(&persona);
-    struct buf job = {0};
-    job_pack(command, &persona, now_ms, ask->start_deadline_ms, &job);
-    char subject[SUBJECT_SIZE];
-    snprintf(subject, sizeof subject, SUBJECT_JOB, router->settings->pool);
-    store_publish(router->service->bus, subject, ask->turn, &job,
-                  router_time_left(command->deadline_ms, STORE_TIMEOUT_MS), on_queued, ask);
-    buf_deinit(&job);
+    ask->asked_ms = clock_wall_ms();
+    ask->deadline_ms = command->deadline_ms;
+    ask->start_deadline_ms = ask->asked_ms + router->settings->turn_start_timeout_ms;
+    if (is_contact(command) && config_apology(router->config))
+        ask->apology = mem_strdup(config_apology(router->config));
+    job_pack(command, choice, ask->asked_ms, ask->start_deadline_ms, &ask->job);
+    if (!command->counted) {
+        queue_job(ask);
+        return;
+    }
+    char conversation[ID_HASH_SIZE];
+    job_conversation_key(&command->conversation, conversation);
+    buf_append(&ask->message, message->data, message->len);
+    change_start(router, &ask->change, conversation, &handlers, ask);
 }
 
 static bool has_ids(const Parley__Ask *ask)
 {
+    bool in_room = ask->room[0] != '\0';
     return id_is_token(ask->turn, strlen(ask->turn)) && id_is_token(ask->gateway, strlen(ask->gateway)) &&
-           id_is_token(ask->connection, strlen(ask->connection));
+           id_is_token(ask->connection, strlen(ask->connection)) &&
+           (in_room ? id_is_token(ask->room, strlen(ask->room)) : !ask->counted) && (ask->counted || !ask->no_answer);
 }
 
-/* Writes why the question can't be taken, or an empty text. */
-static void check(const struct router_settings *settings, const Parley__Ask *ask, char reason[REASON_SIZE])
+/* Chooses who answers, or writes why the question can't be taken: then `reason` is not empty. */
+static void check(const struct router *router, const Parley__Ask *ask, struct config_choice *choice,
+                  char reason[CONFIG_REASON_SIZE])
 {
+    const struct router_settings *settings = router->settings;
     reason[0] = '\0';
     if (ask->question.len == 0)
-        snprintf(reason, REASON_SIZE, "the question is empty");
+        snprintf(reason, CONFIG_REASON_SIZE, "the question is empty");
     else if (ask->question.len > (size_t)settings->question_max_bytes)
-        snprintf(reason, REASON_SIZE, "the question is longer than %" PRId64 " bytes", settings->question_max_bytes);
+        snprintf(reason, CONFIG_REASON_SIZE, "the question is longer than %" PRId64 " bytes",
+                 settings->question_max_bytes);
     else if (ask->credential.len > (size_t)settings->credential_max_bytes)
-        snprintf(reason, REASON_SIZE, "the credential is longer than %" PRId64 " bytes",
+        snprintf(reason, CONFIG_REASON_SIZE, "the credential is longer than %" PRId64 " bytes",
                  settings->credential_max_bytes);
     else if (ask->conversation.len == 0)
-        snprintf(reason, REASON_SIZE, "the question belongs to no conversation");
+        snprintf(reason, CONFIG_REASON_SIZE, "the question belongs to no conversation");
+    else if (router_is_full(router))
+        snprintf(reason, CONFIG_REASON_SIZE, "too many questions at once; try again later");
+    else if (config_choose(router->config, ask->pipeline, ask->persona, is_contact(ask), choice, reason))
+        return; /* it has said why */
 }
 
 void on_ask(void *arg, const struct bus_message *message)
@@ -197,12 +388,12 @@ void on_ask(void *arg, const struct bus_message *message)
         log_debug("a question past its deadline was dropped", LOG_TEXT("turn", ask->turn));
         return;
     }
-    char reason[REASON_SIZE];
-    check(router->settings, ask, reason);
+    struct config_choice choice = {0};
+    char reason[CONFIG_REASON_SIZE];
+    check(router, ask, &choice, reason);
     if (reason[0])
         refuse(router, message->reply, ask->connection, ask->turn, reason);
-    else if (!router_begin(router))
-        refuse(router, message->reply, ask->connection, ask->turn, "too many questions at once; try again later");
     else
-        queue_job(router, message->reply, ask);
+        start_ask(router, message, ask, &choice);
+    config_choice_deinit(&choice);
 }

@@ -22,6 +22,7 @@
 #define CALL_ID_MAX_BYTES 128
 
 struct client_call {
+    struct command command; /* first */
     struct router *router;
     char *reply;
     char id[CALL_ID_MAX_BYTES + 1];
@@ -57,6 +58,13 @@ static const char *reason_of(int err)
     }
 }
 
+static void free_call(struct command *command)
+{
+    struct client_call *call = (struct client_call *)command;
+    free(call->reply);
+    free(call);
+}
+
 static void on_result(void *arg, int err, const struct bus_message *result)
 {
     struct client_call *call = arg;
@@ -68,9 +76,8 @@ static void on_result(void *arg, int err, const struct bus_message *result)
         router_reply_packed(call->router, call->reply, &answer);
         buf_deinit(&answer);
     }
-    router_end(call->router);
-    free(call->reply);
-    free(call);
+    router_end(call->router, &call->command);
+    free_call(&call->command);
 }
 
 static void pack_call(const Parley__CallTool *command, int64_t deadline_ms, struct buf *out)
@@ -89,6 +96,8 @@ static void forward(struct router *router, const char *reply, const Parley__Call
 {
     struct client_call *call = mem_alloc(sizeof *call);
     call->router = router;
+    call->command.free = free_call;
+    router_begin(router, &call->command);
     call->reply = mem_strdup(reply);
     snprintf(call->id, sizeof call->id, "%s", command->call);
 
@@ -122,7 +131,7 @@ void on_call_tool(void *arg, const struct bus_message *message)
                      "there is no tool of this name");
     else if (call->credential.len > (size_t)router->settings->credential_max_bytes)
         reply_failed(router, message->reply, call->call, "the credential is too long");
-    else if (!router_begin(router))
+    else if (router_is_full(router))
         reply_failed(router, message->reply, call->call, "too many calls at once; try again later");
     else
         forward(router, message->reply, call);

@@ -4,6 +4,7 @@
 #include "log.h"
 #include "mem.h"
 #include "subjects.h"
+#include "webhook.h"
 
 #include <stdlib.h>
 
@@ -19,6 +20,12 @@ static const struct {
     {SUBJECT_COMMAND_ASK, on_ask},
     {SUBJECT_TURN_DONE, on_turn_done},
     {SUBJECT_COMMAND_CALL_TOOL, on_call_tool},
+    {SUBJECT_COMMAND_CONTACT, on_contact},
+    {SUBJECT_COMMAND_CONTACT_LIST, on_contact_list},
+    {SUBJECT_COMMAND_HISTORY, on_history},
+    {SUBJECT_COMMAND_RESET, on_reset},
+    {SUBJECT_COMMAND_BROADCAST, on_broadcast},
+    {SUBJECT_COMMAND_FIND_PIPELINE, on_find_pipeline},
 };
 
 static void on_connected(void *arg)
@@ -29,6 +36,23 @@ static void on_connected(void *arg)
     for (size_t i = 0; i < ROUTER_SUBSCRIPTIONS; i++)
         router->subscriptions[i] =
             bus_subscribe(router->service->bus, commands[i].subject, QUEUE_ROUTERS, commands[i].handler, router);
+    webhook_open(router->webhook);
+}
+
+/* What is under way goes on with what it has begun with. */
+static void on_reload(void *arg)
+{
+    struct router *router = arg;
+    struct config *config;
+    char reason[CONFIG_REASON_SIZE];
+    if (config_load(router->settings->config, &config, reason)) {
+        log_error("the configuration stays as it was: the new one is wrong", LOG_TEXT("error", reason));
+        return;
+    }
+    config_free(&router->config);
+    router->config = config;
+    webhook_reconfigure(router->webhook);
+    log_info("configuration read again");
 }
 
 static void on_flushed(void *arg)
@@ -39,7 +63,7 @@ static void on_flushed(void *arg)
 
 static void finish_if_drained(struct router *router)
 {
-    if (service_draining(router->service) && router->under_way == 0)
+    if (service_draining(router->service) && TAILQ_EMPTY(&router->under_way) && !router->stopped)
         bus_flush(router->service->bus, LAST_WORDS_MS, on_flushed, router);
 }
 
@@ -48,6 +72,7 @@ static void on_drain(void *arg)
     struct router *router = arg;
     for (size_t i = 0; i < ROUTER_SUBSCRIPTIONS; i++)
         bus_unsubscribe(&router->subscriptions[i]);
+    webhook_close(router->webhook);
     finish_if_drained(router);
 }
 
@@ -56,6 +81,7 @@ static void register_metrics(struct router *router)
     struct metrics *m = router->service->metrics;
     const char *asks = "parley_questions_total", *asks_help = "questions taken by the router, by what became of them";
     router->metrics.accepted = metrics_counter(m, asks, asks_help, "result=\"accepted\"");
+    router->metrics.noted = metrics_counter(m, asks, asks_help, "result=\"noted\"");
     router->metrics.refused = metrics_counter(m, asks, asks_help, "result=\"refused\"");
     router->metrics.late = metrics_counter(m, asks, asks_help, "result=\"late\"");
     const char *turns = "parley_turns_saved_total", *turns_help = "finished turns handed in, by what became of them";
@@ -66,44 +92,79 @@ static void register_metrics(struct router *router)
                                                 "writes of a conversation that another one overtook", NULL);
     router->metrics.tool_calls =
         metrics_counter(m, "parley_client_tool_calls_total", "tool calls made by clients themselves", NULL);
+    router->metrics.contacts = metrics_counter(m, "parley_contacts_total", "contact requests stored", NULL);
     router->metrics.under_way = metrics_gauge(m, "parley_commands_under_way", "commands not yet answered", NULL);
 }
 
 struct router *router_new(struct service *service, const struct router_settings *settings)
 {
+    struct config *config;
+    char reason[CONFIG_REASON_SIZE];
+    if (config_load(settings->config, &config, reason)) {
+        log_error("the configuration is wrong", LOG_TEXT("error", reason));
+        return NULL;
+    }
     struct router *router = mem_alloc(sizeof *router);
     router->service = service;
     router->settings = settings;
+    router->config = config;
+    TAILQ_INIT(&router->under_way);
+    TAILQ_INIT(&router->changes);
     router->command = wire_arena_new(ARENA_BYTES);
     router->stored = wire_arena_new(ARENA_BYTES);
     register_metrics(router);
+    router->webhook = webhook_new(router);
+    service_on_reload(service, on_reload, router);
     service_on_drain(service, on_drain, router);
     service_on_connected(service, on_connected, router);
     return router;
 }
 
+void router_stop(struct router *router)
+{
+    router->stopped = true;
+    for (size_t i = 0; i < ROUTER_SUBSCRIPTIONS; i++)
+        bus_unsubscribe(&router->subscriptions[i]);
+    struct command *command;
+    TAILQ_FOREACH(command, &router->under_way, link)
+    {
+        if (command->stop)
+            command->stop(command);
+    }
+    webhook_stop(router->webhook);
+}
+
 void router_free(struct router **router)
 {
     struct router *r = *router;
-    for (size_t i = 0; i < ROUTER_SUBSCRIPTIONS; i++)
-        bus_unsubscribe(&r->subscriptions[i]);
+    while (!TAILQ_EMPTY(&r->under_way)) {
+        struct command *command = TAILQ_FIRST(&r->under_way);
+        TAILQ_REMOVE(&r->under_way, command, link);
+        command->free(command);
+    }
+    webhook_free(&r->webhook);
+    config_free(&r->config);
     wire_arena_free(&r->command);
     wire_arena_free(&r->stored);
     free(r);
     *router = NULL;
 }
 
-bool router_begin(struct router *router)
+bool router_is_full(const struct router *router)
 {
-    if (router->under_way >= router->settings->max_commands)
-        return false;
-    metric_set(router->metrics.under_way, (double)++router->under_way);
-    return true;
+    return router->under_way_count >= router->settings->max_commands;
 }
 
-void router_end(struct router *router)
+void router_begin(struct router *router, struct command *command)
 {
-    metric_set(router->metrics.under_way, (double)--router->under_way);
+    TAILQ_INSERT_TAIL(&router->under_way, command, link);
+    metric_set(router->metrics.under_way, (double)++router->under_way_count);
+}
+
+void router_end(struct router *router, struct command *command)
+{
+    TAILQ_REMOVE(&router->under_way, command, link);
+    metric_set(router->metrics.under_way, (double)--router->under_way_count);
     finish_if_drained(router);
 }
 
@@ -135,4 +196,26 @@ void router_reply_packed(struct router *router, const char *subject, struct buf 
     int err = bus_publish(router->service->bus, subject, NULL, NULL, answer);
     if (err)
         log_warning("an answer could not be sent", LOG_TEXT("subject", subject), LOG_ERR(err));
+}
+
+int router_send_event(struct router *router, const char *subject, Parley__Event *event)
+{
+    Parley__Events events = PARLEY__EVENTS__INIT;
+    struct buf packed = {0};
+    events.events = &event;
+    events.n_events = 1;
+    wire_pack(&events.base, &packed);
+    int err = bus_publish(router->service->bus, subject, NULL, NULL, &packed);
+    if (err)
+        log_warning("an event could not be sent", LOG_TEXT("subject", subject), LOG_ERR(err));
+    buf_deinit(&packed);
+    return err;
+}
+
+struct conversation_limits router_conversation_limits(const struct router *router)
+{
+    return (struct conversation_limits){
+        .max_turns = (size_t)router->settings->conversation_max_turns,
+        .max_bytes = (size_t)router->settings->conversation_max_bytes,
+    };
 }

@@ -3,36 +3,65 @@
 #define PARLEY_ROUTER_H
 
 #include "bus.h"
+#include "change.h"
+#include "config.h"
+#include "conversation.h"
+#include "event.pb-c.h"
 #include "metrics.h"
 #include "router_settings.h"
 #include "service.h"
 #include "wire.h"
 
-enum { ROUTER_SUBSCRIPTIONS = 3 };
+#include <sys/queue.h>
+
+struct webhook;
+
+enum { ROUTER_SUBSCRIPTIONS = 9 };
+
+/* What every command that is answered later begins with. It is under way from router_begin() to router_end(). */
+struct command {
+    TAILQ_ENTRY(command) link;
+    void (*stop)(struct command *command); /* closes its handles when the service ends; NULL: it has none */
+    void (*free)(struct command *command); /* for what is still under way then */
+};
+TAILQ_HEAD(command_list, command);
 
 struct router {
     struct service *service;
     const struct router_settings *settings;
+    struct config *config; /* another one after each SIGHUP: lent no longer than a handler runs */
+    struct webhook *webhook;
     struct wire_arena *command; /* holds the message at hand */
     struct wire_arena *stored;  /* holds the conversation at hand */
     struct bus_subscription *subscriptions[ROUTER_SUBSCRIPTIONS];
-    int64_t under_way; /* commands that wait for the store or a tool */
+    struct command_list under_way; /* they wait for the store or a tool */
+    int64_t under_way_count;
+    struct change_list changes; /* those at work: one a conversation */
+    bool stopped;
     struct {
-        struct metric *accepted, *refused, *late; /* questions */
+        struct metric *accepted, *noted, *refused, *late; /* questions */
         struct metric *saved, *repeated, *unsaved, *conflicts;
         struct metric *tool_calls;
+        struct metric *contacts;
         struct metric *under_way;
     } metrics;
 };
 
-/* Subscribes once the broker is connected and the store stands. Both are lent until router_free(). */
+/* Reads the configuration, again at SIGHUP, and subscribes once the broker is connected and the store stands. Both are
+ * lent until router_stop() and the service's end. NULL, and logged, where the configuration has become a bad one since
+ * the settings were checked. */
 struct router *router_new(struct service *service, const struct router_settings *settings);
+/* Takes no more commands. Those under way may still end while the service does. */
+void router_stop(struct router *router);
+/* After the service's end: with it the last handler has been called. */
 void router_free(struct router **router);
 
-/* A command that will be answered later begins, and ends. False: too many are under way; it must be refused. The drain
- * waits for all of them. */
-bool router_begin(struct router *router) MUST_CHECK;
-void router_end(struct router *router);
+/* Whether no more commands may be under way: the next must be refused. */
+bool router_is_full(const struct router *router);
+/* The command, with its functions set, is owned by who begins it, and lent until router_end(). The drain waits for it.
+ */
+void router_begin(struct router *router, struct command *command);
+void router_end(struct router *router, struct command *command);
 
 /* Whether the asker has given up by now; 0 is no deadline. */
 bool router_too_late(int64_t deadline_ms);
@@ -45,6 +74,12 @@ void router_reply(struct router *router, const char *subject, const ProtobufCMes
 /* The same for what is packed already. Takes it. */
 void router_reply_packed(struct router *router, const char *subject, struct buf *answer);
 
-bus_handler on_ask, on_turn_done, on_call_tool;
+/* The same for one event, which is worth an error to some. */
+int router_send_event(struct router *router, const char *subject, Parley__Event *event);
+
+struct conversation_limits router_conversation_limits(const struct router *router);
+
+bus_handler on_ask, on_turn_done, on_call_tool, on_contact, on_contact_list, on_history, on_reset, on_broadcast,
+    on_find_pipeline;
 
 #endif

@@ -1,5 +1,6 @@
 #include "router_settings.h"
 
+#include "config.h"
 #include "id.h"
 #include "subjects.h"
 
@@ -9,6 +10,12 @@
 #define FIELD(name) offsetof(struct router_settings, name)
 
 const struct setting router_settings_table[] = {
+    {"PARLEY_CONFIG", SETTING_TEXT, FIELD(config), NULL, 1, 4096, "",
+     "file with pipelines, personas and contact, read again at SIGHUP; without it deploy/config/parley.json is built "
+     "in",
+     false},
+    {"WEBHOOK_TIMEOUT_MS", SETTING_INTEGER, FIELD(webhook_timeout_ms), "10000", 100, 30000, "ms",
+     "how long the webhook for contact requests may take to answer", false},
     {"TURN_START_TIMEOUT_MS", SETTING_INTEGER, FIELD(turn_start_timeout_ms), "30000", 100, 3600000, "ms",
      "how long a question may wait for an agent to start on it", false},
     {"CALL_TOOL_TIMEOUT_MS", SETTING_INTEGER, FIELD(call_tool_timeout_ms), "30000", 100, 600000, "ms",
@@ -31,8 +38,17 @@ const struct setting router_settings_table[] = {
 int router_settings_check(const void *settings, char *reason, size_t reason_size)
 {
     const struct router_settings *router = settings;
-    if (id_is_token(router->pool, strlen(router->pool)))
-        return ERR_NONE;
-    snprintf(reason, reason_size, "ROUTER_POOL: '%s' has other characters than letters, digits, _ and -", router->pool);
-    return ERR_INVALID;
+    if (!id_is_token(router->pool, strlen(router->pool))) {
+        snprintf(reason, reason_size, "ROUTER_POOL: '%s' has other characters than letters, digits, _ and -",
+                 router->pool);
+        return ERR_INVALID;
+    }
+    struct config *config;
+    char wrong[CONFIG_REASON_SIZE];
+    if (config_load(router->config, &config, wrong)) {
+        snprintf(reason, reason_size, "PARLEY_CONFIG: %s", wrong);
+        return ERR_INVALID;
+    }
+    config_free(&config);
+    return ERR_NONE;
 }

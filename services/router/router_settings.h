@@ -4,6 +4,8 @@
 #include "settings.h"
 
 struct router_settings {
+    char *config; /* path; NULL: what is built in */
+    int64_t webhook_timeout_ms;
     int64_t turn_start_timeout_ms;
     int64_t call_tool_timeout_ms;
     int64_t conversation_max_turns;

@@ -47,7 +47,7 @@ static bool append(struct wire_arena *arena, struct buf *stored, const Parley__C
 {
     struct buf whole = {0};
     bool added;
-    assert_int_equal(conversation_append(arena, stored->data, stored->len, turn, limits, &whole, &added), ERR_NONE);
+    assert_int_equal(conversation_end(arena, stored->data, stored->len, turn, limits, &whole, &added), ERR_NONE);
     if (added)
         buf_move(stored, &whole);
     else
@@ -159,10 +159,10 @@ static void cuts_a_newest_turn_that_is_too_large_by_itself(void **state)
     assert_true(stored.len <= limits.max_bytes);
 
     Parley__Conversation *conversation = unpack(*state, &stored);
-    assert_int_equal(conversation->n_turns, 1);
-    assert_string_equal(conversation->turns[0]->turn, "large");
-    assert_cut(&conversation->turns[0]->question);
-    assert_cut(&conversation->turns[0]->answer);
+    const Parley__ConversationTurn *newest = conversation->turns[conversation->n_turns - 1];
+    assert_string_equal(newest->turn, "large");
+    assert_cut(&newest->question);
+    assert_cut(&newest->answer);
     buf_deinit(&stored);
     free(large);
 }
@@ -205,8 +205,109 @@ static void refuses_what_cannot_be_read(void **state)
     Parley__ConversationTurn turn = turn_of("a", "q", "x");
     struct buf whole = {0};
     bool added;
-    assert_int_equal(conversation_append(*state, "\xFF\xFF\xFF", 3, &turn, &roomy, &whole, &added), ERR_INVALID);
+    assert_int_equal(conversation_end(*state, "\xFF\xFF\xFF", 3, &turn, &roomy, &whole, &added), ERR_INVALID);
     assert_int_equal(whole.len, 0);
+}
+
+/* ---- Rooms that count their messages */
+
+static Parley__ConversationTurn asked_of(const char *id, const char *question, bool answered)
+{
+    Parley__ConversationTurn turn = turn_of(id, question, "");
+    turn.state = answered ? PARLEY__TURN_STATE__TURN_STATE_RUNNING : PARLEY__TURN_STATE__TURN_STATE_UNKNOWN;
+    turn.connection = (char *)"someone";
+    turn.chain = text_of("[1]");
+    turn.ended_ms = 0;
+    return turn;
+}
+
+static bool ask(struct wire_arena *arena, struct buf *stored, Parley__ConversationTurn *turn,
+                const struct conversation_limits *limits)
+{
+    struct buf whole = {0};
+    bool added;
+    assert_int_equal(conversation_ask(arena, stored->data, stored->len, turn, limits, &whole, &added), ERR_NONE);
+    if (added)
+        buf_move(stored, &whole);
+    assert_int_equal(whole.len, 0);
+    buf_deinit(&whole);
+    return added;
+}
+
+static void counts_questions_and_answers_from_1(void **state)
+{
+    struct buf stored = {0};
+    Parley__ConversationTurn a = asked_of("a", "one?", true), b = asked_of("b", "just so", false),
+                             c = asked_of("c", "two?", true), again = asked_of("a", "one?", true);
+    assert_true(ask(*state, &stored, &a, &roomy));
+    assert_true(ask(*state, &stored, &b, &roomy));
+    assert_true(ask(*state, &stored, &c, &roomy));
+    assert_false(ask(*state, &stored, &again, &roomy));
+    assert_int_equal(a.question_id, 1);
+    assert_int_equal(a.answer_id, 2);
+    assert_int_equal(b.question_id, 3);
+    assert_int_equal(b.answer_id, 0);
+    assert_int_equal(c.question_id, 4);
+    assert_int_equal(c.answer_id, 5);
+    assert_int_equal(again.question_id, 1);
+    assert_int_equal(again.answer_id, 2);
+    Parley__Conversation *conversation = unpack(*state, &stored);
+    assert_int_equal(conversation->message_ids, 5);
+    assert_int_equal(conversation->n_turns, 3);
+    buf_deinit(&stored);
+}
+
+static void completes_what_was_asked_in_its_place(void **state)
+{
+    struct buf stored = {0};
+    Parley__ConversationTurn a = asked_of("a", "one?", true), b = asked_of("b", "two?", true);
+    assert_true(ask(*state, &stored, &a, &roomy));
+    assert_true(ask(*state, &stored, &b, &roomy));
+    Parley__ConversationTurn done = turn_of("a", "as the agent has it", "one!");
+    done.answer_id = a.answer_id;
+    done.started_ms = 7;
+    assert_true(append(*state, &stored, &done, &roomy));
+    assert_false(append(*state, &stored, &done, &roomy));
+
+    const Parley__Conversation *conversation = unpack(*state, &stored);
+    const Parley__ConversationTurn *first = conversation->turns[0];
+    assert_int_equal(conversation->n_turns, 2);
+    assert_int_equal(conversation->message_ids, 4);
+    assert_string_equal(first->turn, "a");
+    assert_memory_equal(first->question.data, "one?", 4);
+    assert_memory_equal(first->answer.data, "one!", 4);
+    assert_memory_equal(first->chain.data, "[1]", 3);
+    assert_string_equal(first->connection, "someone");
+    assert_int_equal(first->state, PARLEY__TURN_STATE__TURN_STATE_COMPLETED);
+    assert_int_equal(first->question_id, 1);
+    assert_int_equal(first->answer_id, 2);
+    assert_int_equal(first->started_ms, 7);
+    assert_int_equal(conversation->turns[1]->state, PARLEY__TURN_STATE__TURN_STATE_RUNNING);
+    buf_deinit(&stored);
+}
+
+static void keeps_nothing_of_what_was_reset_meanwhile(void **state)
+{
+    struct buf stored = {0};
+    Parley__ConversationTurn done = turn_of("a", "one?", "one!");
+    done.answer_id = 2;
+    assert_false(append(*state, &stored, &done, &roomy));
+    assert_int_equal(stored.len, 0);
+}
+
+static void leaves_out_a_chain_that_is_too_large(void **state)
+{
+    const struct conversation_limits limits = {.max_turns = 100, .max_bytes = 4096};
+    char *large = wide_text(5000);
+    struct buf stored = {0};
+    Parley__ConversationTurn a = asked_of("a", "[Image]", true);
+    a.chain = text_of(large);
+    assert_true(ask(*state, &stored, &a, &limits));
+    Parley__Conversation *conversation = unpack(*state, &stored);
+    assert_int_equal(conversation->turns[0]->chain.len, 0);
+    assert_int_equal(conversation->turns[0]->question.len, 7);
+    buf_deinit(&stored);
+    free(large);
 }
 
 int main(void)
@@ -220,6 +321,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(leaves_a_short_question_whole_beside_a_large_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(leaves_out_tool_steps_before_it_cuts_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_cannot_be_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(counts_questions_and_answers_from_1, setup, teardown),
+        cmocka_unit_test_setup_teardown(completes_what_was_asked_in_its_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_nothing_of_what_was_reset_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(leaves_out_a_chain_that_is_too_large, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,3 @@
-#include "default_persona.h"
 #include "job.h"
 #include "wire.h"
 
@@ -27,10 +26,14 @@ static void carries_the_question_and_the_persona(void **state)
     ask.credential = bytes_of("token", 5);
     ask.dialect = (char[]){"agent_engine"};
     ask.use_tools = true;
-    Parley__Persona persona;
-    default_persona_init(&persona);
+    ask.room = (char[]){"room-1"};
+    ask.chain = bytes_of("[]", 2);
+    struct config_choice choice = {.persona = PARLEY__PERSONA__INIT};
+    choice.persona.name = (char[]){"kind"};
+    choice.persona.system_prompt = bytes_of("be kind", 7);
     struct buf packed = {0};
-    job_pack(&ask, &persona, 1000, 31000, &packed);
+    job_pack(&ask, &choice, 1000, 31000, &packed);
+    job_set_message_id(&packed, 4242);
 
     struct wire_arena *arena = wire_arena_new(1 << 20);
     Parley__Job *job;
@@ -46,13 +49,32 @@ static void carries_the_question_and_the_persona(void **state)
     assert_int_equal(job->start_deadline_ms, 31000);
     assert_true(job->use_tools);
     assert_non_null(job->persona);
-    assert_string_equal(job->persona->name, "default");
+    assert_string_equal(job->persona->name, "kind");
+    assert_string_equal(job->room, "room-1");
+    assert_int_equal(job->chain.len, 2);
+    assert_int_equal(job->message_id, 4242);
     assert_true(job->persona->system_prompt.len > 0);
     assert_int_equal(job->persona->n_tools, 0);
 
     char key[ID_HASH_SIZE];
     job_conversation_key(&ask.conversation, key);
     assert_string_equal(job->conversation, key);
+    wire_arena_free(&arena);
+    buf_deinit(&packed);
+}
+
+static void uses_no_tools_where_none_is_allowed(void **state)
+{
+    (void)state;
+    Parley__Ask ask = PARLEY__ASK__INIT;
+    ask.use_tools = true;
+    struct config_choice choice = {.persona = PARLEY__PERSONA__INIT, .no_tools = true};
+    struct buf packed = {0};
+    job_pack(&ask, &choice, 1000, 31000, &packed);
+    struct wire_arena *arena = wire_arena_new(1 << 20);
+    Parley__Job *job;
+    assert_int_equal(wire_unpack(arena, &parley__job__descriptor, packed.data, packed.len, &job), ERR_NONE);
+    assert_false(job->use_tools);
     wire_arena_free(&arena);
     buf_deinit(&packed);
 }
@@ -72,6 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carries_the_question_and_the_persona),
+        cmocka_unit_test(uses_no_tools_where_none_is_allowed),
         cmocka_unit_test(keeps_conversations_apart_by_all_bytes_of_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,146 @@
+/* ContactList: a page of the contact requests, newest first.
+ *
+ *   subject   SUBJECT_COMMAND_CONTACT_LIST, one router of the queue group
+ *   from      a gateway
+ *   answers   ContactPage: at most `limit` of those numbered below `before`, and where the next page begins; or the
+ *             reason why it can't be read now. A page ends early rather than growing beyond what one message holds
+ *
+ * A number is the request's place in the stream. Some may be missing there: an operator has removed them. */
+#include "command.pb-c.h"
+#include "log.h"
+#include "mem.h"
+#include "router.h"
+#include "store.h"
+#include "stores.h"
+#include "subjects.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIMIT_DEFAULT  50
+#define LIMIT_MAX      100
+#define READS_MAX      1000      /* for one page, where many are missing */
+#define PAGE_MAX_BYTES (2 << 20) /* … after which it takes no more */
+
+struct page {
+    struct command command; /* first */
+    struct router *router;
+    char *reply;
+    uint64_t first;  /* of the stream */
+    uint64_t number; /* the one under way */
+    uint64_t before; /* as asked */
+    size_t limit, reads;
+    size_t count;
+    struct buf packed; /* ListedContacts as they stand in a ContactPage, which is a list, and two fields that follow */
+};
+
+static void free_page(struct command *command)
+{
+    struct page *page = (struct page *)command;
+    buf_deinit(&page->packed);
+    free(page->reply);
+    free(page);
+}
+
+static void reply_failed(struct router *router, const char *reply, const char *failure)
+{
+    Parley__ContactPage answer = PARLEY__CONTACT_PAGE__INIT;
+    answer.failure = (ProtobufCBinaryData){strlen(failure), (uint8_t *)failure};
+    router_reply(router, reply, &answer.base);
+}
+
+static void end_page(struct page *page, int err)
+{
+    struct router *router = page->router;
+    Parley__ContactPage rest = PARLEY__CONTACT_PAGE__INIT;
+    rest.next = page->number >= page->first ? page->number + 1 : 0;
+    if (err) {
+        reply_failed(router, page->reply, err_text(err));
+    } else {
+        wire_pack(&rest.base, &page->packed);
+        router_reply_packed(router, page->reply, &page->packed);
+    }
+    router_end(router, &page->command);
+    free_page(&page->command);
+}
+
+static void add(struct page *page, const void *value, size_t len)
+{
+    Parley__Contact *contact;
+    Parley__ListedContact listed = PARLEY__LISTED_CONTACT__INIT, *only = &listed;
+    Parley__ContactPage one = PARLEY__CONTACT_PAGE__INIT;
+    if (wire_unpack(page->router->stored, &parley__contact__descriptor, value, len, &contact)) {
+        log_error("a stored contact request can't be read", LOG_INT("number", page->number));
+        return;
+    }
+    listed.number = page->number;
+    listed.contact = contact;
+    one.contacts = &only;
+    one.n_contacts = 1;
+    wire_pack(&one.base, &page->packed);
+    page->count++;
+}
+
+static void on_read(void *arg, int err, const void *value, size_t len, uint64_t sequence);
+
+/* Goes down from page->number as long as there is room. */
+static void read_next(struct page *page)
+{
+    bool full = page->count >= page->limit || page->reads >= READS_MAX || page->packed.len >= PAGE_MAX_BYTES;
+    if (full || page->number < page->first) {
+        end_page(page, ERR_NONE);
+        return;
+    }
+    page->reads++;
+    store_get_message(page->router->service->bus, STREAM_CONTACTS, page->number, STORE_TIMEOUT_MS, on_read, page);
+}
+
+static void on_read(void *arg, int err, const void *value, size_t len, uint64_t sequence)
+{
+    (void)sequence;
+    struct page *page = arg;
+    if (err && err != ERR_NOT_FOUND) {
+        end_page(page, err);
+        return;
+    }
+    if (!err)
+        add(page, value, len);
+    page->number--;
+    read_next(page);
+}
+
+static void on_extent(void *arg, int err, uint64_t first, uint64_t last)
+{
+    struct page *page = arg;
+    if (err) {
+        page->number = 0;
+        end_page(page, err);
+        return;
+    }
+    page->first = first > 0 ? first : 1;
+    page->number = page->before > 0 && page->before <= last ? page->before - 1 : last;
+    read_next(page);
+}
+
+void on_contact_list(void *arg, const struct bus_message *message)
+{
+    struct router *router = arg;
+    Parley__ContactList *command;
+    int err = wire_unpack(router->command, &parley__contact_list__descriptor, message->data, message->len, &command);
+    if (err || !message->reply) {
+        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject));
+        return;
+    }
+    if (router_is_full(router)) {
+        reply_failed(router, message->reply, "too many commands at once; try again later");
+        return;
+    }
+    struct page *page = mem_alloc(sizeof *page);
+    page->router = router;
+    page->reply = mem_strdup(message->reply);
+    page->before = command->before;
+    page->limit = command->limit == 0 ? LIMIT_DEFAULT : command->limit < LIMIT_MAX ? command->limit : LIMIT_MAX;
+    page->command.free = free_page;
+    router_begin(router, &page->command);
+    store_get_extent(router->service->bus, STREAM_CONTACTS, STORE_TIMEOUT_MS, on_extent, page);
+}
