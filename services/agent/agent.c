@@ -17,7 +17,7 @@
 
 /* ---- The queue */
 
-bool agent_has_room(const struct agent *agent)
+static bool has_room(const struct agent *agent)
 {
     return !agent->draining && agent->turn_count < (size_t)agent->settings->max_turns;
 }
@@ -33,7 +33,7 @@ void agent_count_changed(struct agent *agent)
 {
     metric_set(agent->metrics.running, (double)agent->turn_count);
     if (agent->consumer != NULL)
-        consumer_set_open(agent->consumer, agent_has_room(agent));
+        consumer_set_open(agent->consumer, has_room(agent));
     if (agent->draining && agent->turn_count == 0) {
         alarm_clear(agent->alarms, &agent->grace);
         emit_flush(agent->emit);
@@ -64,7 +64,7 @@ static void on_connected(void *arg)
         .max_ack_pending = JOBS_UNDER_WAY_MAX,
     };
     agent->consumer = consumer_new(agent->bus, &options, on_job, agent);
-    consumer_set_open(agent->consumer, agent_has_room(agent));
+    consumer_set_open(agent->consumer, has_room(agent));
 }
 
 static void on_working(uv_timer_t *timer)

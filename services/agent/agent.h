@@ -51,7 +51,6 @@ struct agent *agent_new(struct service *service, const struct agent_settings *se
 /* Turns still running are left to other agents: their jobs come back after JOB_ACK_WAIT_MS. */
 void agent_free(struct agent **agent);
 
-bool agent_has_room(const struct agent *agent);
 /* A turn has come, or has gone. */
 void agent_count_changed(struct agent *agent);
 

@@ -9,7 +9,7 @@ struct agent_settings {
     int64_t connect_timeout_ms, first_token_timeout_ms, stall_timeout_ms, retry_after_max_ms, max_event_bytes;
     char *pool;
     int64_t max_turns, max_attempts, max_resumes;
-    int64_t max_answer_bytes, context_bytes;
+    int64_t max_answer_bytes, context_tokens;
     int64_t max_tool_rounds, max_round_calls, max_call_bytes, max_step_bytes, tool_call_timeout_ms;
     int64_t checkpoint_ms, save_timeout_ms, job_ack_wait_ms;
     int64_t drain_grace_seconds;

@@ -178,6 +178,7 @@ static void write_record(struct checkpoint *checkpoint)
     record.steps = steps.pointers;
     if (checkpoint->reason != NULL)
         record.reason = (ProtobufCBinaryData){strlen(checkpoint->reason), (uint8_t *)checkpoint->reason};
+    record.started_ms = checkpoint->options.started_ms;
     record.vendor = (char *)checkpoint->options.vendor;
     record.model = (char *)checkpoint->options.model;
     wire_pack(&record.base, &value);

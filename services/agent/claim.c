@@ -64,6 +64,8 @@ static void write_record(struct claim *claim, Parley__TurnRecord *before, uint64
     record->turn = (char *)claim->options.turn;
     record->state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
     record->attempt = claim->options.attempt;
+    if (record->started_ms == 0)
+        record->started_ms = claim->options.started_ms;
     record->vendor = (char *)claim->options.vendor;
     record->model = (char *)claim->options.model;
     wire_pack(&record->base, &value);

@@ -20,8 +20,9 @@ struct claim_options { /* all lent until it has ended */
     struct wire_arena *arena;
     const char *turn;
     const char *vendor, *model;
-    uint32_t attempt; /* the count of the job's deliveries */
-    bool expired;     /* its start deadline has passed */
+    uint32_t attempt;   /* the count of the job's deliveries */
+    int64_t started_ms; /* Unix milliseconds; for the record of a first attempt */
+    bool expired;       /* its start deadline has passed */
 };
 
 struct claim_result {

@@ -17,10 +17,9 @@
 #define VARINT_MAX      5
 #define CHUNK_BYTES_MIN 4
 
-/* The way to one gateway, shared by all turns that have listeners there. */
+/* The way to one gateway or room, shared by all turns that have listeners there. */
 struct route {
     struct route *next;
-    char gateway[ID_TOKEN_MAX + 1];
     char subject[SUBJECT_SIZE];
     struct buf batch; /* packed Events, not yet sent */
     size_t last_size; /* of the batch before: a good guess at the next */
@@ -49,16 +48,15 @@ static void route_flush(struct emit *emit, struct route *route)
     (void)dropped;
 }
 
-static struct route *route_take(struct emit *emit, const char *gateway)
+static struct route *route_take(struct emit *emit, const char *subject)
 {
     struct route *route = emit->routes;
 
-    while (route != NULL && strcmp(route->gateway, gateway) != 0)
+    while (route != NULL && strcmp(route->subject, subject) != 0)
         route = route->next;
     if (route == NULL) {
         route = mem_alloc(sizeof *route);
-        snprintf(route->gateway, sizeof route->gateway, "%s", gateway);
-        snprintf(route->subject, sizeof route->subject, SUBJECT_GATEWAY_EVENTS, gateway);
+        snprintf(route->subject, sizeof route->subject, "%s", subject);
         route->next = emit->routes;
         emit->routes = route;
     }
@@ -243,29 +241,62 @@ void voice_deinit(struct voice *voice)
     *voice = (struct voice){0};
 }
 
-static struct listener *listener_of(struct voice *voice, const char *gateway)
+static struct listener *find_listener(struct voice *voice, const char *subject)
 {
     for (size_t i = 0; i < voice->listener_count; i++)
-        if (strcmp(voice->listeners[i].route->gateway, gateway) == 0)
+        if (strcmp(voice->listeners[i].route->subject, subject) == 0)
             return &voice->listeners[i];
+    return NULL;
+}
+
+static struct listener *add_listener(struct voice *voice, const char *subject)
+{
     if (voice->listener_count == VOICE_LISTENERS_MAX) {
         route_give(voice->emit, voice->listeners[0].route);
         memmove(voice->listeners, voice->listeners + 1, (VOICE_LISTENERS_MAX - 1) * sizeof *voice->listeners);
         voice->listener_count--;
     }
     struct listener *listener = &voice->listeners[voice->listener_count++];
-    *listener = (struct listener){.route = route_take(voice->emit, gateway)};
+    *listener = (struct listener){.route = route_take(voice->emit, subject)};
     return listener;
 }
 
-void voice_listen(struct voice *voice, const char *gateway, const char *connection, uint64_t sent, uint32_t steps)
+static void listen_to(struct voice *voice, const char *subject, const char *connection, uint64_t sent, uint32_t steps)
 {
-    struct listener *listener = listener_of(voice, gateway);
+    struct listener *listener = find_listener(voice, subject);
 
+    if (listener == NULL)
+        listener = add_listener(voice, subject);
     snprintf(listener->connection, sizeof listener->connection, "%s", connection);
     listener->sent = (size_t)sent;
     listener->steps = steps;
     voice_say(voice);
+}
+
+void voice_listen(struct voice *voice, const char *gateway, const char *connection, uint64_t sent, uint32_t steps)
+{
+    char subject[SUBJECT_SIZE];
+
+    snprintf(subject, sizeof subject, SUBJECT_GATEWAY_EVENTS, gateway);
+    listen_to(voice, subject, connection, sent, steps);
+}
+
+void voice_listen_room(struct voice *voice, const char *room, const char *connection, uint64_t sent, uint32_t steps)
+{
+    char subject[SUBJECT_SIZE];
+
+    snprintf(subject, sizeof subject, SUBJECT_ROOM, room);
+    listen_to(voice, subject, connection, sent, steps);
+}
+
+void voice_greet(struct voice *voice, const char *gateway, Parley__Event *event)
+{
+    char subject[SUBJECT_SIZE];
+
+    snprintf(subject, sizeof subject, SUBJECT_GATEWAY_EVENTS, gateway);
+    struct listener *listener = find_listener(voice, subject);
+    if (listener != NULL)
+        send_event(voice, listener, event);
 }
 
 void voice_say(struct voice *voice)

@@ -1,6 +1,6 @@
-/* Events to gateways. What one turn of the loop produced for one gateway leaves as one message, right after the loop
- * has read its sockets (uv_check), and before it sleeps again (uv_prepare, for what timers produced): no timer, no
- * wait.
+/* Events to gateways and rooms. What one turn of the loop produced for one of them leaves as one message, right after
+ * the loop has read its sockets (uv_check), and before it sleeps again (uv_prepare, for what timers produced): no
+ * timer, no wait.
  *
  * A listener is a position in a turn's transcript, as bytes of text and number of step events. Speaking means: bring
  * every listener from where it stands to the transcript's end. So what a turn said several times in one turn of the
@@ -24,7 +24,7 @@
 struct emit;
 
 struct listener {
-    struct route *route; /* to its gateway */
+    struct route *route; /* to its gateway, or its room */
     char connection[ID_TOKEN_MAX + 1];
     size_t sent;    /* bytes of text that it has */
     uint32_t steps; /* step events that it has */
@@ -62,6 +62,11 @@ void voice_deinit(struct voice *voice);
 /* Speaks to `connection` of `gateway` (both id_is_token) too, from this position on. There is one listener a gateway:
  * a connection given later replaces the earlier one. Of too many gateways the one that listens longest is dropped. */
 void voice_listen(struct voice *voice, const char *gateway, const char *connection, uint64_t sent, uint32_t steps);
+/* The same for all members of a room (id_is_token), where the turn is `connection`'s. */
+void voice_listen_room(struct voice *voice, const char *room, const char *connection, uint64_t sent, uint32_t steps);
+/* Sends `event`, of which only the kind is set, to this gateway's listener alone, before what it lacks of the
+ * transcript. */
+void voice_greet(struct voice *voice, const char *gateway, Parley__Event *event);
 /* The transcript has grown. Cheap: to be called for every token. */
 void voice_say(struct voice *voice);
 /* Sends `event`, of which only the kind is set, to all listeners, after all that the transcript holds. */

@@ -5,7 +5,7 @@
  *   answer    Events to the job's gateway; the job is acknowledged after the last of them
  *   failure   no job, or one whose ids could not stand in a subject: logged, and acknowledged, for nobody can run it;
  *             a first delivery past its start deadline: acknowledged without a word, for its asker has been told;
- *             no room or draining: handed back at once */
+ *             draining: handed back at once. One more than there is room for may have been on its way: it is run */
 #include "on_job.h"
 
 #include "agent.h"
@@ -30,7 +30,8 @@ static bool is_text(ProtobufCBinaryData bytes)
 static bool is_sound(const Parley__Job *job)
 {
     return is_id(job->turn) && is_id(job->gateway) && is_id(job->connection) && is_id(job->conversation) &&
-           is_text(job->question) && (job->persona == NULL || is_text(job->persona->system_prompt));
+           (job->room[0] == '\0' || is_id(job->room)) && is_text(job->question) &&
+           (job->persona == NULL || is_text(job->persona->system_prompt));
 }
 
 void on_job(void *arg, struct delivery *delivery)
@@ -40,7 +41,7 @@ void on_job(void *arg, struct delivery *delivery)
     const void *data = delivery_data(delivery, &len);
     Parley__Job *job;
 
-    if (!agent_has_room(agent)) {
+    if (agent->draining) {
         delivery_nak(agent->bus, &delivery, 0);
         return;
     }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define IMAGE_TOKENS 1000
+
 static void add_text(struct prompt_draft *draft, enum role role, const void *text, size_t len)
 {
     if (len == 0)
@@ -19,34 +21,74 @@ static bool is_text(ProtobufCBinaryData bytes)
     return utf8_valid((const char *)bytes.data, bytes.len);
 }
 
-static size_t turn_bytes(const Parley__ConversationTurn *turn)
+/* ---- The budget */
+
+static size_t tokens_of(const void *text, size_t len)
 {
-    return turn->question.len + turn->answer.len;
+    const unsigned char *bytes = text;
+    size_t ascii = 0, others = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        ascii += bytes[i] < 0x80;
+        others += bytes[i] >= 0xc0; /* the first byte of a longer code point */
+    }
+    return (ascii + 3) / 4 + others;
 }
 
-/* Texts that are sent in any case. */
-static size_t fixed_bytes(const struct prompt_input *input)
+static size_t tokens_of_steps(const struct transcript *transcript)
 {
-    size_t bytes = input->job->question.len + input->transcript->text.len + input->transcript->step_bytes;
+    size_t tokens = 0;
 
-    if (input->job->persona != NULL)
-        bytes += input->job->persona->system_prompt.len;
+    for (size_t i = 0; i < transcript->step_count; i++) {
+        const struct step *step = &transcript->steps[i];
+        tokens += tokens_of(step->arguments.data, step->arguments.len) + tokens_of(step->result.data, step->result.len);
+    }
+    return tokens;
+}
+
+/* What is sent in any case. */
+static size_t fixed_tokens(const struct prompt_input *input, size_t image_count)
+{
+    const Parley__Job *job = input->job;
+    size_t tokens = tokens_of(job->question.data, job->question.len) + image_count * IMAGE_TOKENS +
+                    tokens_of(input->transcript->text.data, input->transcript->text.len) +
+                    tokens_of_steps(input->transcript);
+
+    if (job->persona != NULL)
+        tokens += tokens_of(job->persona->system_prompt.data, job->persona->system_prompt.len);
     for (size_t i = 0; i < input->tool_count; i++)
-        bytes += strlen(input->tools[i].description) + strlen(input->tools[i].parameters);
-    return bytes;
+        tokens += tokens_of(input->tools[i].description, strlen(input->tools[i].description)) +
+                  tokens_of(input->tools[i].parameters, strlen(input->tools[i].parameters));
+    return tokens;
+}
+
+/* ---- What was said before */
+
+/* Not: what an earlier attempt at this very turn has saved; what is still being answered, or was never (but for what
+ * wanted no answer); and what is no text. */
+static bool is_remembered(const struct prompt_input *input, const Parley__ConversationTurn *turn)
+{
+    bool wanted_none = turn->state == PARLEY__TURN_STATE__TURN_STATE_UNKNOWN;
+
+    return strcmp(turn->turn, input->job->turn) != 0 && (turn->answer.len > 0 || wanted_none) &&
+           is_text(turn->question) && is_text(turn->answer);
 }
 
 /* The oldest turn for which, with all later ones, there is room. */
-static size_t first_turn(const struct prompt_input *input)
+static size_t first_turn(const struct prompt_input *input, size_t image_count)
 {
-    size_t used = fixed_bytes(input);
+    size_t used = fixed_tokens(input, image_count);
     size_t first = input->conversation != NULL ? input->conversation->n_turns : 0;
 
     for (; first > 0; first--) {
-        size_t bytes = turn_bytes(input->conversation->turns[first - 1]);
-        if (used + bytes > input->budget_bytes)
+        const Parley__ConversationTurn *turn = input->conversation->turns[first - 1];
+        if (!is_remembered(input, turn))
+            continue;
+        size_t tokens =
+            tokens_of(turn->question.data, turn->question.len) + tokens_of(turn->answer.data, turn->answer.len);
+        if (used + tokens > input->budget_tokens)
             break;
-        used += bytes;
+        used += tokens;
     }
     return first;
 }
@@ -55,15 +97,27 @@ static void add_conversation(struct prompt_draft *draft, const struct prompt_inp
 {
     size_t count = input->conversation != NULL ? input->conversation->n_turns : 0;
 
-    for (size_t i = first_turn(input); i < count; i++) {
+    for (size_t i = first_turn(input, draft->images.count); i < count; i++) {
         const Parley__ConversationTurn *turn = input->conversation->turns[i];
-        if (strcmp(turn->turn, input->job->turn) == 0 || turn->answer.len == 0 || !is_text(turn->question) ||
-            !is_text(turn->answer))
-            continue; /* saved by an earlier attempt at this very turn; never answered; or no text */
+        if (!is_remembered(input, turn))
+            continue;
         add_text(draft, ROLE_USER, turn->question.data, turn->question.len);
         add_text(draft, ROLE_ASSISTANT, turn->answer.data, turn->answer.len);
     }
 }
+
+static void add_question(struct prompt_draft *draft, const Parley__Job *job)
+{
+    draft->messages[draft->prompt.message_count++] = (struct prompt_message){
+        .role = ROLE_USER,
+        .text = (const char *)job->question.data,
+        .len = job->question.len,
+        .images = (const char *const *)draft->images.urls,
+        .image_count = draft->images.count,
+    };
+}
+
+/* ---- What this turn has said and done */
 
 /* Providers bound the length of a call's id (OpenAI to 40 characters), so ours, which begins with the turn's, is not
  * used there. */
@@ -131,13 +185,14 @@ void prompt_draft_init(struct prompt_draft *draft, const struct prompt_input *in
 
     *draft = (struct prompt_draft){0};
     allocate(draft, input);
+    images_init(&draft->images, input->job->chain.data, input->job->chain.len);
     if (persona != NULL) {
         add_text(draft, ROLE_SYSTEM, persona->system_prompt.data, persona->system_prompt.len);
         if (persona->options.len > 0)
             draft->options = mem_strndup((const char *)persona->options.data, persona->options.len);
     }
     add_conversation(draft, input);
-    add_text(draft, ROLE_USER, input->job->question.data, input->job->question.len);
+    add_question(draft, input->job);
     add_transcript(draft, input->transcript);
     draft->prompt.model = input->model;
     draft->prompt.options = draft->options;
@@ -152,5 +207,6 @@ void prompt_draft_deinit(struct prompt_draft *draft)
     free(draft->calls);
     free(draft->call_ids);
     free(draft->options);
+    images_deinit(&draft->images);
     *draft = (struct prompt_draft){0};
 }

@@ -4,6 +4,7 @@
 #define PARLEY_PROMPT_H
 
 #include "conversation.pb-c.h"
+#include "images.h"
 #include "job.pb-c.h"
 #include "provider.h"
 #include "transcript.h"
@@ -16,8 +17,9 @@ struct prompt_input {
     const struct prompt_tool *tools;
     size_t tool_count;
     const char *model;
-    size_t budget_bytes; /* of all texts; the oldest turns are left out first, the question and what this turn has
-                            said and done never */
+    /* For all that is sent, by estimate: a token for four ASCII characters or for one other, 1000 for an image. The
+     * oldest turns are left out first; the question, and what this turn has said and done, never. */
+    size_t budget_tokens;
 };
 
 #define PROMPT_CALL_ID_SIZE 32
@@ -28,6 +30,7 @@ struct prompt_draft {
     struct tool_call *calls;
     char (*call_ids)[PROMPT_CALL_ID_SIZE];
     char *options;
+    struct images images; /* of the question */
 };
 
 void prompt_draft_init(struct prompt_draft *draft, const struct prompt_input *input);

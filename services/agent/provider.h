@@ -27,7 +27,9 @@ struct prompt_message {
     size_t len;
     const struct tool_call *calls; /* of the assistant */
     size_t call_count;
-    const char *call_id; /* of a tool's result */
+    const char *call_id;       /* of a tool's result */
+    const char *const *images; /* of the user, after the text: http:, https: or data: URLs */
+    size_t image_count;
 };
 
 struct prompt_tool {

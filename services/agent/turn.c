@@ -14,7 +14,7 @@
  *         v  |   v                                    |
  *       ANSWERING ----- completed, cancelled, failed -+
  *
- *   CLAIMING, LOADING, ANSWERING, CALLING: handed back --> RETURNING --> GONE
+ *   CLAIMING, LOADING, ANSWERING, CALLING: handed back --> RETURNING --> GONE; cancelled just then --> SEALING
  *   any: the record is found to be another attempt's ----> GONE, without a word
  *
  * Callbacks only record what happened, and tick; turn_tick() looks at what is recorded, and moves on. Nothing that is
@@ -22,7 +22,6 @@
 #include "turn_internal.h"
 
 #include "clock.h"
-#include "log.h"
 #include "mem.h"
 #include "on_turn_control.h"
 #include "subjects.h"
@@ -33,8 +32,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RETRY_DELAY_MS 1000 /* until a job whose store could not be reached is tried again */
 
 const Parley__Job *turn_job(const struct turn *turn)
 {
@@ -86,6 +83,15 @@ void turn_give_back(struct turn *turn, int64_t delay_ms)
 void turn_attach(struct turn *turn, const char *gateway, const char *connection, uint64_t offset, uint32_t steps)
 {
     voice_listen(&turn->voice, gateway, connection, offset, steps);
+    turn_greet(turn, gateway);
+}
+
+void turn_speak_from(struct turn *turn, size_t sent, uint32_t steps)
+{
+    if (turn->room[0] != '\0')
+        voice_listen_room(&turn->voice, turn->room, turn->connection, sent, steps);
+    else
+        voice_listen(&turn->voice, turn->gateway, turn->connection, sent, steps);
 }
 
 void turn_at_work(struct turn *turn)
@@ -103,188 +109,6 @@ void turn_at_work(struct turn *turn)
     event.alive = &alive;
     voice_event(&turn->voice, &event);
     (void)voice_was_silent(&turn->voice); /* saying that there is nothing to say does not count */
-}
-
-static void on_lost(void *arg)
-{
-    struct turn *turn = arg;
-
-    turn->lost = true;
-    turn_tick(turn);
-}
-
-static void on_cancel_asked(void *arg)
-{
-    turn_cancel(arg);
-}
-
-/* ---- Claiming */
-
-static void take_before(struct turn *turn, const struct claim_result *result)
-{
-    turn->ended_before = result->verdict == CLAIM_ENDED;
-    turn->revision = result->revision;
-    if (result->before != NULL) {
-        const Parley__TurnRecord *before = result->before;
-        if (turn->ended_before) {
-            turn->end = before->state;
-            buf_append(&turn->reason, before->reason.data, before->reason.len);
-        } else if (before->state == PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED) {
-            turn->end = PARLEY__TURN_STATE__TURN_STATE_CANCELLED;
-        }
-        buf_move(&turn->record, result->packed);
-        if (before->attempt > 0 && !turn->ended_before)
-            metric_add(turn->agent->metrics.takeovers, 1);
-    }
-    if (turn->attempt > (uint64_t)turn->agent->settings->max_attempts)
-        turn_fail(turn, "the answer was begun %u times, and never finished", turn->attempt - 1);
-}
-
-static void on_claim(void *arg, const struct claim_result *result)
-{
-    struct turn *turn = arg;
-    bool hopeless = turn->attempt > (uint64_t)turn->agent->settings->max_attempts;
-
-    switch (result->verdict) {
-    case CLAIM_TAKEN:
-    case CLAIM_ENDED:
-        take_before(turn, result);
-        turn->claimed = true;
-        break;
-    case CLAIM_EXPIRED:
-        delivery_ack(turn->agent->bus, &turn->delivery);
-        turn->lost = true;
-        break;
-    case CLAIM_NEWER:
-        turn->lost = true;
-        break;
-    case CLAIM_FAILED:
-        log_error("a turn could not be claimed", LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
-                  LOG_INT("attempt", turn->attempt), LOG_ERR(result->err));
-        if (hopeless && result->err == ERR_INVALID) {
-            delivery_ack(turn->agent->bus, &turn->delivery);
-            turn->lost = true;
-        }
-        turn->returning = true;
-        turn->return_delay_ms = RETRY_DELAY_MS;
-        break;
-    }
-    turn_tick(turn);
-}
-
-static void enter_claiming(struct turn *turn, bool expired)
-{
-    const struct claim_options options = {
-        .bus = turn->agent->bus,
-        .arena = turn->agent->arena,
-        .turn = turn->id,
-        .vendor = turn->agent->completion.provider->vendor,
-        .model = turn->model,
-        .attempt = turn->attempt,
-        .expired = expired,
-    };
-
-    claim_start(&options, on_claim, turn, &turn->claim);
-}
-
-/* ---- Loading */
-
-static void say_started(struct turn *turn)
-{
-    Parley__Started started = PARLEY__STARTED__INIT;
-    Parley__Event event = PARLEY__EVENT__INIT;
-
-    started.vendor = (char *)turn->agent->completion.provider->vendor;
-    started.model = turn->model;
-    event.kind_case = PARLEY__EVENT__KIND_STARTED;
-    event.started = &started;
-    voice_event(&turn->voice, &event);
-    log_info("turn started", LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
-             LOG_INT("attempt", turn->attempt));
-}
-
-/* The transcript is as the last attempt left it: from here on it is ours to write, and to speak of. */
-static void resume_from(struct turn *turn, uint32_t segments)
-{
-    static const struct checkpoint_handlers handlers = {
-        .lost = on_lost,
-        .cancel_asked = on_cancel_asked,
-        .written = turn_on_written,
-        .failed = turn_on_write_failed,
-    };
-    const struct checkpoint_options options = {
-        .bus = turn->agent->bus,
-        .alarms = turn->agent->alarms,
-        .arena = turn->agent->arena,
-        .transcript = &turn->transcript,
-        .turn = turn->id,
-        .vendor = turn->agent->completion.provider->vendor,
-        .model = turn->model,
-        .attempt = turn->attempt,
-        .interval_ms = turn->agent->settings->checkpoint_ms,
-        .writes = turn->agent->metrics.checkpoints,
-    };
-
-    turn->rebuilt = true;
-    if (!turn->ended_before)
-        turn->checkpoint = checkpoint_new(&options, turn->revision, segments, &handlers, turn);
-    voice_open(&turn->voice);
-}
-
-static void on_takeover(void *arg, const struct takeover_result *result)
-{
-    struct turn *turn = arg;
-    size_t sent = turn->ended_before ? turn->transcript.text.len : result->sent;
-    uint32_t steps = turn->ended_before ? transcript_event_count(&turn->transcript) : result->steps;
-
-    if (result->err == ERR_NOT_FOUND || result->err == ERR_INVALID) {
-        turn_fail(turn, "the answer so far was lost");
-        turn->unreported = turn->ended_before; /* it would be remembered wrong */
-    } else if (result->err != ERR_NONE) {
-        turn->returning = true;
-        turn->return_delay_ms = RETRY_DELAY_MS;
-        turn_tick(turn);
-        return;
-    }
-    voice_listen(&turn->voice, turn->gateway, turn->connection, sent, steps);
-    resume_from(turn, result->segments);
-    turn_tick(turn);
-}
-
-static void on_conversation(void *arg, int err, const void *value, size_t len, uint64_t revision)
-{
-    struct turn *turn = arg;
-
-    (void)revision;
-    if (err == ERR_NONE) {
-        buf_append(&turn->conversation, value, len);
-    } else if (err != ERR_NOT_FOUND) {
-        turn->returning = true;
-        turn->return_delay_ms = RETRY_DELAY_MS;
-    }
-    turn->conversation_read = true;
-    turn_tick(turn);
-}
-
-static void enter_loading(struct turn *turn)
-{
-    const struct takeover_options options = {
-        .bus = turn->agent->bus,
-        .arena = turn->agent->arena,
-        .turn = turn->id,
-        .gateway = turn->ended_before ? NULL : turn->gateway,
-        .transcript = &turn->transcript,
-    };
-
-    if (turn->end == PARLEY__TURN_STATE__TURN_STATE_UNKNOWN) {
-        say_started(turn);
-        store_call_get(turn->agent->bus, BUCKET_CONVERSATIONS, turn_job(turn)->conversation, on_conversation, turn,
-                       &turn->history);
-    }
-    if (turn->record.len > 0)
-        takeover_start(&options, &turn->record, on_takeover, turn, &turn->takeover);
-    else
-        resume_from(turn, 0);
 }
 
 /* ---- The machine */
@@ -333,7 +157,9 @@ static enum turn_phase phase_due(const struct turn *turn)
     case TURN_ANNOUNCING:
         return turn->announced ? TURN_GONE : TURN_ANNOUNCING;
     case TURN_RETURNING:
-        return turn->flushed ? TURN_GONE : TURN_RETURNING;
+        if (turn->flushed)
+            return TURN_GONE;
+        return turn->end != PARLEY__TURN_STATE__TURN_STATE_UNKNOWN ? TURN_SEALING : TURN_RETURNING;
     default:
         return TURN_GONE;
     }
@@ -354,7 +180,7 @@ static void leave(struct turn *turn)
 }
 
 static void (*const enter[TURN_PHASE_COUNT])(struct turn *turn) = {
-    [TURN_LOADING] = enter_loading,          [TURN_ANSWERING] = turn_enter_answering,
+    [TURN_LOADING] = turn_enter_loading,     [TURN_ANSWERING] = turn_enter_answering,
     [TURN_CALLING] = turn_enter_calling,     [TURN_SEALING] = turn_enter_sealing,
     [TURN_REPORTING] = turn_enter_reporting, [TURN_ANNOUNCING] = turn_enter_announcing,
     [TURN_RETURNING] = turn_enter_returning,
@@ -406,16 +232,18 @@ void turn_start(struct agent *agent, const Parley__Job *job, bool expired, struc
     snprintf(turn->id, sizeof turn->id, "%s", job->turn);
     snprintf(turn->gateway, sizeof turn->gateway, "%s", job->gateway);
     snprintf(turn->connection, sizeof turn->connection, "%s", job->connection);
+    snprintf(turn->room, sizeof turn->room, "%s", job->room);
     turn->model = mem_strdup(named ? job->persona->model : agent->settings->model);
     turn->attempt = count < 1 ? 1 : count > INT32_MAX ? INT32_MAX : (uint32_t)count;
     turn->began_ms = clock_monotonic_ms();
+    turn->started_ms = clock_wall_ms();
     voice_init(&turn->voice, agent->emit, turn->id, turn->attempt, &turn->transcript);
-    voice_listen(&turn->voice, turn->gateway, turn->connection, 0, 0);
+    turn_speak_from(turn, 0, 0);
     /* First this, then the record is read: so a cancellation is found either here or there. */
     snprintf(subject, sizeof subject, SUBJECT_TURN, turn->id);
     turn->control = bus_subscribe(agent->bus, subject, NULL, on_turn_control, turn);
     hang_in(turn);
-    enter_claiming(turn, expired);
+    turn_claim(turn, expired);
 }
 
 void turn_free(struct turn *turn)

@@ -107,7 +107,7 @@ static void ask_model(struct turn *turn)
         .conversation = conversation_of(turn),
         .transcript = &turn->transcript,
         .model = turn->model,
-        .budget_bytes = (size_t)agent->settings->context_bytes,
+        .budget_tokens = (size_t)agent->settings->context_tokens,
     };
     struct prompt_tool *tools = toolbox_offer(agent->toolbox, input.job, &input.tool_count);
 

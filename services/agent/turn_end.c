@@ -19,6 +19,14 @@ static void complain(const struct turn *turn, const char *what, int err)
               LOG_INT("attempt", turn->attempt), LOG_ERR(err));
 }
 
+/* The job goes to whoever asks for one next. */
+static void hand_back(struct turn *turn)
+{
+    if (turn->delivery != NULL)
+        delivery_nak(turn->agent->bus, &turn->delivery, turn->return_delay_ms);
+    turn->flushed = true;
+}
+
 /* ---- Sealing */
 
 static void give_up_sealing(struct turn *turn, int err)
@@ -49,8 +57,10 @@ void turn_on_written(void *arg)
 {
     struct turn *turn = arg;
 
-    turn->sealed = turn->phase == TURN_SEALING;
-    turn->flushed = turn->phase == TURN_RETURNING;
+    if (turn->phase == TURN_SEALING)
+        turn->sealed = true;
+    else if (turn->phase == TURN_RETURNING)
+        hand_back(turn);
     turn_tick(turn);
 }
 
@@ -83,6 +93,8 @@ static void pack_report(void *arg, struct buf *out)
     kept.answer = (ProtobufCBinaryData){turn->transcript.text.len, (uint8_t *)turn->transcript.text.data};
     kept.state = turn->end;
     kept.asked_ms = job->asked_ms;
+    kept.started_ms = turn->started_ms;
+    kept.answer_id = job->message_id;
     kept.ended_ms = clock_wall_ms();
     kept.n_steps = turn->transcript.step_count;
     kept.steps = steps.pointers;
@@ -114,8 +126,9 @@ void turn_enter_reporting(struct turn *turn)
             turn->ended_before ? clock_monotonic_ms() + turn->agent->settings->save_timeout_ms : turn->save_deadline_ms,
     };
     bool nothing_said = turn->transcript.text.len == 0 && turn->end != PARLEY__TURN_STATE__TURN_STATE_COMPLETED;
+    bool awaited = turn_job(turn)->message_id > 0; /* it stands in the conversation as being answered */
 
-    if (nothing_said || turn->unreported)
+    if ((nothing_said && !awaited) || turn->unreported)
         turn->reported = true;
     else
         report_start(&options, on_reported, turn, &turn->report);
@@ -214,14 +227,14 @@ static void on_flush_timeout(void *arg)
 {
     struct turn *turn = arg;
 
-    turn->flushed = true;
+    hand_back(turn);
     turn_tick(turn);
 }
 
 void turn_enter_returning(struct turn *turn)
 {
     if (turn->checkpoint == NULL) {
-        turn->flushed = true;
+        hand_back(turn);
         return;
     }
     alarm_set(turn->agent->alarms, &turn->alarm, FLUSH_MS, on_flush_timeout, turn);

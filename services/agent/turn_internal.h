@@ -1,5 +1,5 @@
-/* What turn.c, turn_answer.c and turn_end.c share. Callbacks record what happened in a turn's fields, and call
- * turn_tick(), which is the only one to change the phase. */
+/* What turn.c, turn_begin.c, turn_answer.c and turn_end.c share. Callbacks record what happened in a turn's fields, and
+ * call turn_tick(), which is the only one to change the phase. */
 #ifndef PARLEY_TURN_INTERNAL_H
 #define PARLEY_TURN_INTERNAL_H
 
@@ -20,9 +20,11 @@ struct turn {
     bool ticking;
 
     char id[ID_TOKEN_MAX + 1], gateway[ID_TOKEN_MAX + 1], connection[ID_TOKEN_MAX + 1];
+    char room[ID_TOKEN_MAX + 1]; /* empty: only the gateway listens */
     char *model;
     uint32_t attempt;
-    int64_t began_ms; /* monotonic */
+    int64_t began_ms;   /* monotonic */
+    int64_t started_ms; /* Unix milliseconds, of the first attempt */
     struct delivery *delivery;
     struct bus_subscription *control;
 
@@ -45,6 +47,7 @@ struct turn {
     uint64_t revision; /* of the claim */
     struct buf record; /* what an earlier attempt left, packed; empty: nothing */
     bool ended_before; /* an earlier attempt had ended it */
+    bool started;      /* said so */
     bool rebuilt;      /* the transcript holds what earlier attempts said and did */
     bool conversation_read;
     bool first_token;
@@ -71,6 +74,13 @@ void turn_fail(struct turn *turn, const char *format, ...) __attribute__((format
 /* The turn's job, in the agent's arena for it: lent until this is called for any turn. */
 const Parley__Job *turn_job(const struct turn *turn);
 
+/* Whoever waits for the answer gets what comes after this position. */
+void turn_speak_from(struct turn *turn, size_t sent, uint32_t steps);
+
+/* turn_begin.c */
+void turn_greet(struct turn *turn, const char *gateway); /* with Started, where that was said already */
+void turn_claim(struct turn *turn, bool expired);
+void turn_enter_loading(struct turn *turn);
 /* turn_answer.c */
 void turn_enter_answering(struct turn *turn);
 void turn_enter_calling(struct turn *turn);

@@ -14,7 +14,7 @@ static const struct {
     [TURN_SEALING] = {"sealing", BIT(TURN_REPORTING) | BIT(TURN_GONE)},
     [TURN_REPORTING] = {"reporting", BIT(TURN_ANNOUNCING) | BIT(TURN_GONE)},
     [TURN_ANNOUNCING] = {"announcing", BIT(TURN_GONE)},
-    [TURN_RETURNING] = {"returning", BIT(TURN_GONE)},
+    [TURN_RETURNING] = {"returning", BIT(TURN_SEALING) | BIT(TURN_GONE)},
     [TURN_GONE] = {"gone", 0},
 };
 

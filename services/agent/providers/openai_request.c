@@ -47,14 +47,33 @@ static json_t *calls_value(const struct prompt_message *message)
     return calls;
 }
 
+/* Text and images, each a part. */
+static json_t *parts_value(const struct prompt_message *message)
+{
+    json_t *parts = json_array();
+    json_array_append_new(parts,
+                          json_pack("{s:s, s:o}", "type", "text", "text", json_text(message->text, message->len)));
+    for (size_t i = 0; i < message->image_count; i++)
+        json_array_append_new(parts, json_pack("{s:s, s:{s:o}}", "type", "image_url", "image_url", "url",
+                                               text_value(message->images[i])));
+    return parts;
+}
+
+static json_t *content_value(const struct prompt_message *message)
+{
+    if (message->image_count > 0)
+        return parts_value(message);
+    bool only_calls = message->call_count > 0 && message->len == 0;
+    return only_calls ? json_null() : json_text(message->text, message->len);
+}
+
 static json_t *message_value(const struct prompt_message *message)
 {
     json_t *value = json_object();
     set(value, "role", json_string(role_names[message->role]));
     if (message->role == ROLE_TOOL)
         set(value, "tool_call_id", text_value(message->call_id));
-    bool only_calls = message->call_count > 0 && message->len == 0;
-    set(value, "content", only_calls ? json_null() : json_text(message->text, message->len));
+    set(value, "content", content_value(message));
     if (message->call_count > 0)
         set(value, "tool_calls", calls_value(message));
     return value;

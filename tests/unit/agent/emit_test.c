@@ -263,6 +263,54 @@ static void test_what_is_refused_is_dropped(void **state)
     assert_chunk(events_of(f, 0)->events[0], 4, "kept");
 }
 
+static void test_a_room_is_spoken_to_beside_a_gateway(void **state)
+{
+    struct fixture *f = *state;
+    struct transcript text = {0};
+    struct voice roomed;
+
+    voice_init(&roomed, f->emit, "roomed", 1, &text);
+    voice_listen_room(&roomed, "hall", "asker", 0, 0);
+    voice_open(&roomed);
+    buf_append_text(&text.text, "hello");
+    voice_say(&roomed);
+    emit_flush(f->emit);
+    assert_int_equal(fake_message_count, 1);
+    assert_string_equal(fake_messages[0].subject, "parley.room.hall");
+    assert_string_equal(events_of(f, 0)->events[0]->connection, "asker");
+    voice_listen(&roomed, "gateway", "late", 2, 0);
+    emit_flush(f->emit);
+    assert_int_equal(fake_message_count, 2);
+    assert_string_equal(fake_messages[1].subject, "parley.conn.gateway");
+    assert_chunk(events_of(f, 1)->events[0], 2, "llo");
+    voice_deinit(&roomed);
+    transcript_deinit(&text);
+}
+
+static void test_a_greeting_is_for_one_and_comes_before_the_text(void **state)
+{
+    struct fixture *f = *state;
+    Parley__Started started = PARLEY__STARTED__INIT;
+    Parley__Event event = PARLEY__EVENT__INIT;
+
+    say(f, "text");
+    voice_listen(&f->voice, "late", "c2", 0, 0);
+    event.kind_case = PARLEY__EVENT__KIND_STARTED;
+    event.started = &started;
+    voice_greet(&f->voice, "late", &event);
+    voice_greet(&f->voice, "nobody", &event);
+    emit_flush(f->emit);
+    assert_int_equal(fake_message_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        bool late = strcmp(fake_messages[i].subject, "parley.conn.late") == 0;
+        Parley__Events *events = events_of(f, i);
+        assert_int_equal(events->n_events, late ? 2 : 1);
+        if (late)
+            assert_int_equal(events->events[0]->kind_case, PARLEY__EVENT__KIND_STARTED);
+        assert_chunk(events->events[events->n_events - 1], 0, "text");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +320,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_text_is_cut_between_code_points, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_gap_is_sent_again_to_who_asks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_positions_beyond_what_is_there_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_room_is_spoken_to_beside_a_gateway, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_greeting_is_for_one_and_comes_before_the_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_mute_voice_keeps_its_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_listeners, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_refused_is_dropped, setup, teardown),

@@ -43,7 +43,7 @@ static void setup(struct fixture *f)
                                      .conversation = &f->conversation,
                                      .transcript = &f->transcript,
                                      .model = "m",
-                                     .budget_bytes = 1000};
+                                     .budget_tokens = 1000};
 }
 
 static void teardown(struct fixture *f)
@@ -102,12 +102,12 @@ static void test_the_oldest_is_left_out_first_and_the_question_never(void **stat
 
     (void)state;
     setup(&f);
-    f.input.budget_bytes = strlen("be kind") + strlen("why?") + strlen("q1a1");
+    f.input.budget_tokens = 2 + 1 + 2; /* be kind; why?; q1 and a1 */
     prompt_draft_init(&f.draft, &f.input);
     assert_int_equal(f.draft.prompt.message_count, 4);
     assert_message(&f, 1, ROLE_USER, "q1");
     prompt_draft_deinit(&f.draft);
-    f.input.budget_bytes = 1;
+    f.input.budget_tokens = 1;
     prompt_draft_init(&f.draft, &f.input);
     assert_int_equal(f.draft.prompt.message_count, 2);
     assert_message(&f, 1, ROLE_USER, "why?");
@@ -157,6 +157,59 @@ static void test_rounds_and_what_was_said_between(void **state)
     teardown(&f);
 }
 
+static void test_a_character_that_is_not_ascii_is_a_token(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    setup(&f);
+    f.turns[0].answer = BYTES("\xe4\xbd\xa0\xe5\xa5\xbd"); /* 你好 */
+    f.input.budget_tokens = 2 + 1 + 2 + 3;
+    prompt_draft_init(&f.draft, &f.input);
+    assert_int_equal(f.draft.prompt.message_count, 6);
+    prompt_draft_deinit(&f.draft);
+    f.input.budget_tokens--;
+    prompt_draft_init(&f.draft, &f.input);
+    assert_int_equal(f.draft.prompt.message_count, 4);
+    teardown(&f);
+}
+
+static void test_what_is_being_answered_is_left_out_and_what_wanted_no_answer_is_not(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    setup(&f);
+    f.turns[0].answer = f.turns[1].answer = (ProtobufCBinaryData){0};
+    f.turns[0].state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
+    f.turns[1].state = PARLEY__TURN_STATE__TURN_STATE_UNKNOWN;
+    f.input.budget_tokens = 2 + 1 + 1;
+    prompt_draft_init(&f.draft, &f.input);
+    assert_int_equal(f.draft.prompt.message_count, 3);
+    assert_message(&f, 1, ROLE_USER, "q1");
+    assert_message(&f, 2, ROLE_USER, "why?");
+    teardown(&f);
+}
+
+static void test_the_questions_images_go_with_it(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    setup(&f);
+    f.job.chain = BYTES("[{\"type\":\"Plain\",\"text\":\"why?\"},{\"type\":\"Image\",\"url\":\"https://a/b.png\"}]");
+    f.input.budget_tokens = 2000;
+    prompt_draft_init(&f.draft, &f.input);
+    const struct prompt_message *question = &f.draft.prompt.messages[5];
+    assert_int_equal(question->image_count, 1);
+    assert_string_equal(question->images[0], "https://a/b.png");
+    prompt_draft_deinit(&f.draft);
+    f.input.budget_tokens = 2 + 1 + 1000 + 2;
+    prompt_draft_init(&f.draft, &f.input);
+    assert_int_equal(f.draft.prompt.message_count, 4);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +217,9 @@ int main(void)
         cmocka_unit_test(test_nothing_said_before),
         cmocka_unit_test(test_the_oldest_is_left_out_first_and_the_question_never),
         cmocka_unit_test(test_own_unanswered_and_unreadable_turns_are_left_out),
+        cmocka_unit_test(test_a_character_that_is_not_ascii_is_a_token),
+        cmocka_unit_test(test_what_is_being_answered_is_left_out_and_what_wanted_no_answer_is_not),
+        cmocka_unit_test(test_the_questions_images_go_with_it),
         cmocka_unit_test(test_rounds_and_what_was_said_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
