@@ -1,0 +1,76 @@
+#include "admission.h"
+
+#include "middleware.h"
+
+#include <string.h>
+#include <strings.h>
+
+static bool is_same_host(const char *origin, const char *host)
+{
+    const char *separator = strstr(origin, "://");
+    return separator && host && host[0] && strcasecmp(separator + strlen("://"), host) == 0;
+}
+
+/* Looks for a whole item of a list with commas, and perhaps spaces. */
+static bool lists(const char *list, const char *item)
+{
+    size_t len = strlen(item);
+    while (*list) {
+        list += strspn(list, ", ");
+        size_t span = strcspn(list, ", ");
+        if (span == len && strncasecmp(list, item, len) == 0)
+            return true;
+        list += span;
+    }
+    return false;
+}
+
+bool admission_origin_allowed(const char *origin, const char *host, const char *allowed, bool loopback)
+{
+    if (!origin || is_same_host(origin, host))
+        return true;
+    if (!allowed)
+        return loopback && strcmp(origin, "null") == 0;
+    return lists(allowed, "*") || lists(allowed, origin);
+}
+
+bool admission_origin_passes(const struct gateway *gateway, const struct web_head *head)
+{
+    const struct gateway_settings *settings = gateway->settings;
+    char origin[256] = "";
+    const char *value = web_head_header(head, "origin");
+    if (value) { /* the next header uses the same memory */
+        if (strlen(value) >= sizeof origin)
+            return false;
+        strcpy(origin, value);
+    }
+    return admission_origin_allowed(value ? origin : NULL, web_head_header(head, "host"), settings->allowed_origins,
+                                    gateway_host_is_loopback(gateway_settings_host(settings)));
+}
+
+int admission_decide(struct gateway *gateway, const struct web_head *head, const char **reason)
+{
+    const struct dialect *dialect = dialect_at(head->path);
+    if (!dialect) {
+        *reason = "no protocol is spoken here";
+        return 404;
+    }
+    if (!admission_origin_passes(gateway, head)) {
+        *reason = "this origin is not allowed";
+        return 403;
+    }
+    if (gateway_draining(gateway)) {
+        *reason = "shutting down";
+        return 503;
+    }
+    if (gateway->connection_count >= (size_t)gateway->settings->max_connections) {
+        *reason = "too many connections";
+        return 503;
+    }
+    struct visit visit = {.kind = VISIT_UPGRADE, .gateway = gateway, .head = head, .dialect = dialect};
+    if (!middleware_pass(&visit)) {
+        *reason = visit.reason;
+        return visit.status;
+    }
+    return 0;
+}

@@ -1,0 +1,89 @@
+/* One open WebSocket, and what its client has asked for. An idle one costs only this struct. */
+#ifndef PARLEY_CONNECTION_H
+#define PARLEY_CONNECTION_H
+
+#include "allowance.h"
+#include "dialect.h"
+#include "gateway.h"
+#include "outbox.h"
+#include "web.h"
+
+struct call;
+struct cancel;
+struct contact_request;
+struct join;
+struct room;
+struct status_request;
+struct turn;
+
+struct connection {
+    struct chain link; /* of the gateway */
+    struct gateway *gateway;
+    struct web_socket *socket;
+    const struct dialect *dialect;
+    struct gateway_dialect *mine; /* the dialect's counts and metrics */
+    struct dialect_client client;
+    char *credential; /* by which its user is known; NULL: none. A secret */
+    struct outbox outbox;
+
+    struct join *join; /* it is not yet known whether it may come in; NULL: it has */
+    struct room *room; /* NULL: none */
+    struct chain membership;
+
+    struct turn *waiting; /* questions not yet asked, oldest first */
+    uint32_t waiting_count;
+    uint32_t running; /* asked, and not yet ended */
+    bool taking_up;
+    struct call *calls;    /* tool calls under way */
+    struct cancel *cancel; /* a cancel that is not yet answered; NULL: none */
+    struct contact_request *contacts;
+    struct status_request *status; /* NULL: none under way */
+
+    double connected_at; /* Unix seconds */
+    uint64_t frames_sent;
+    int64_t received_ms; /* monotonic: the last message */
+    int64_t pinged_ms;   /* monotonic: the last ping, or the opening */
+    bool pong_awaited;
+    struct allowance allowance;
+
+    bool ending;   /* closed as soon as the outbox is empty */
+    bool doomed;   /* is being closed: nothing more is read or sent */
+    uint16_t code; /* with this code and reason; the reason is lent for ever */
+    const char *reason;
+};
+
+/* Opened and gone, and what comes in between; called by the edge. */
+struct connection *connection_open(struct gateway *gateway, struct web_socket *socket, const struct dialect *dialect,
+                                   const struct web_head *head);
+void connection_free(struct connection **connection);
+void connection_receive(struct connection *connection, const char *bytes, size_t len, bool binary);
+void connection_write(struct connection *connection); /* its socket can take a frame */
+void connection_beat(struct connection *connection, int64_t now_ms);
+
+/* It becomes a member of the room that its client names, and follows what is going on there. */
+void connection_enter(struct connection *connection);
+
+/* There may be something to send. Closes those that are too slow. */
+void connection_wake(struct connection *connection);
+/* What its dialect makes of an occasion goes into its outbox. `now` is filled in here. */
+void connection_tell(struct connection *connection, struct dialect_occasion *occasion);
+/* An occasion of this kind, to be filled in, of which nothing is known. */
+struct dialect_occasion connection_occasion(enum dialect_occasion_kind kind);
+/* One with a reason; `request` NULL: none. The reason is lent until this returns. */
+void connection_tell_reason(struct connection *connection, enum dialect_occasion_kind kind,
+                            const struct dialect_request *request, const void *reason, size_t len);
+/* Closes it normally when all has been sent that is in its outbox; nothing more is read. */
+void connection_end(struct connection *connection, const char *reason);
+/* An answer that it asked for has ended: the next question may be asked. */
+void connection_answer_ended(struct connection *connection);
+/* Nothing more is read or sent, and the socket is closed. It is gone at connection_free(), which the web calls later,
+ * never from within this. The first reason given counts; it is lent for ever. */
+void connection_close(struct connection *connection, uint16_t code, const char *reason);
+/* Lets go of what it has asked for. */
+void connection_leave(struct connection *connection);
+
+#define CLOSE_NORMAL     1000 /* RFC 6455, section 7.4.1 */
+#define CLOSE_GOING_AWAY 1001
+#define CLOSE_POLICY     1008
+
+#endif

@@ -1,0 +1,40 @@
+/* DeliveredRequest: an agent takes a turn over, and asks what its client has been sent already, or will be.
+ *
+ *   subject   SUBJECT_DELIVERED, of this gateway
+ *   from      an agent
+ *   answers   Delivered: the text held here; or that the turn is not known here, as when its client has gone
+ *   broken    logged, and answered with "not known" */
+#include "log.h"
+#include "turn.h"
+#include "turn.pb-c.h"
+
+static void reply_delivered(struct gateway *gateway, const char *subject, const struct turn *turn)
+{
+    Parley__Delivered delivered = PARLEY__DELIVERED__INIT;
+    if (turn) {
+        delivered.known = true;
+        delivered.text.data = (uint8_t *)turn->answer.text.data;
+        delivered.text.len = turn->answer.text.len;
+        delivered.steps = turn->answer.step_count;
+    }
+    struct buf packed = {0};
+    wire_pack(&delivered.base, &packed);
+    int err = bus_publish(gateway->service->bus, subject, NULL, NULL, &packed);
+    if (err)
+        log_warning("what was delivered could not be told", LOG_TEXT("turn", turn ? turn->id : NULL), LOG_ERR(err));
+    buf_deinit(&packed);
+}
+
+void on_delivered(void *arg, const struct bus_message *message)
+{
+    struct gateway *gateway = arg;
+    if (!message->reply)
+        return;
+    Parley__DeliveredRequest *request;
+    int err =
+        wire_unpack(gateway->arena, &parley__delivered_request__descriptor, message->data, message->len, &request);
+    if (err)
+        log_warning("a request that can't be read", LOG_TEXT("subject", message->subject), LOG_ERR(err));
+    const struct turn *turn = err ? NULL : turn_find(gateway, request->turn);
+    reply_delivered(gateway, message->reply, turn && (turn->followers || !turn->cancel) ? turn : NULL);
+}

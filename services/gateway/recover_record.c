@@ -1,0 +1,87 @@
+#include "recover_record.h"
+
+#include <string.h>
+
+bool recover_has_ended(const Parley__TurnRecord *record)
+{
+    return record->state == PARLEY__TURN_STATE__TURN_STATE_COMPLETED ||
+           record->state == PARLEY__TURN_STATE__TURN_STATE_FAILED ||
+           record->state == PARLEY__TURN_STATE__TURN_STATE_CANCELLED ||
+           record->state == PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED;
+}
+
+int recover_plan_segments(const Parley__TurnRecord *record, uint64_t known, struct recover_plan *out)
+{
+    if (record->length < record->text.len)
+        return ERR_INVALID;
+    uint64_t segmented = record->length - record->text.len;
+    if (record->segments == 0) {
+        *out = (struct recover_plan){0};
+        return segmented == 0 ? ERR_NONE : ERR_INVALID;
+    }
+    uint64_t size = segmented / record->segments; /* they are all full, so all of one size */
+    if (size == 0 || size * record->segments != segmented)
+        return ERR_INVALID;
+    uint64_t first = known / size;
+    if (first > record->segments)
+        first = record->segments;
+    *out = (struct recover_plan){.first = (uint32_t)first, .offset = first * size};
+    return ERR_NONE;
+}
+
+static bool has_step(const struct answer *answer, const char *call, bool finished)
+{
+    for (uint32_t i = 0; i < answer->step_count; i++)
+        if (answer->steps[i].finished == finished && strcmp(answer->steps[i].call, call) == 0)
+            return true;
+    return false;
+}
+
+/* In the order of the record: which of two calls that ran together ended first is not kept there. */
+static void add_step(struct answer *answer, const Parley__ToolStep *step, bool finished)
+{
+    if (has_step(answer, step->call, finished))
+        return;
+    const ProtobufCBinaryData *data = finished ? &step->result : &step->arguments;
+    const struct answer_tool tool = {
+        .step = answer->step_count + 1,
+        .finished = finished,
+        .ok = finished && step->ok,
+        .offset = step->offset < answer->text.len ? step->offset : answer->text.len,
+        .call = step->call,
+        .name = step->name,
+        .data = data->data,
+        .data_len = data->len,
+    };
+    enum answer_news news = answer_add_step(answer, &tool);
+    (void)news; /* one that makes no sense is left out: the answer is what counts now */
+}
+
+static enum answer_end end_of(const Parley__TurnRecord *record)
+{
+    switch (record->state) {
+    case PARLEY__TURN_STATE__TURN_STATE_COMPLETED:
+        return ANSWER_COMPLETED;
+    case PARLEY__TURN_STATE__TURN_STATE_FAILED:
+        return ANSWER_FAILED;
+    default:
+        return ANSWER_CANCELLED;
+    }
+}
+
+void recover_apply_end(struct answer *answer, const Parley__TurnRecord *record)
+{
+    if (record->attempt > answer->attempt)
+        answer->attempt = record->attempt;
+    if (record->attempt > 0)
+        answer_start(answer, record->vendor, record->model);
+    answer_number(answer, 0, record->started_ms);
+    for (size_t i = 0; i < record->n_steps; i++) {
+        add_step(answer, record->steps[i], false);
+        if (record->steps[i]->finished)
+            add_step(answer, record->steps[i], true);
+    }
+    if (record->state == PARLEY__TURN_STATE__TURN_STATE_FAILED)
+        answer_set_reason(answer, record->reason.data, record->reason.len);
+    answer_finish_here(answer, end_of(record));
+}

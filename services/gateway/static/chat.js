@@ -1,0 +1,334 @@
+/* The chat page: ties the connection (parley.js), what was said (transcript.js) and the screen (view.js) together.
+ * One question is under way at a time; what is asked meanwhile waits here, and can still be taken back by stopping. */
+import { connect } from './parley.js';
+import { FORGETFUL, Settings, newId, openDrawerWith } from './drawer.js';
+import { Transcript, addText, completeText, isUnderWay, setTool, textOf } from './transcript.js';
+import { View, element } from './view.js';
+import { label, speak, t } from './words.js';
+
+const TOAST_MS = 2600;
+const LINES = 8;
+/* Settings that say how to ask; the others say where to connect to, and begin a new connection. */
+const OF_A_QUESTION = ['stream', 'tools', 'persona'];
+/* What a protocol puts before an error's text says nothing to a person. */
+const PREFIX = /^((Query|Streaming|Streaming response|Text processing) failed|处理出错|处理消息时出错): /;
+
+const at = (id) => document.getElementById(id);
+const settings = new Settings();
+speak(settings.values.language);
+const transcript = new Transcript();
+const view = new View({ scroll: at('scroll'), log: at('log'), latest: at('latest') });
+let connection = null;
+let busyShown = null;
+
+/* ---- Asking */
+
+function ask(text) {
+  const waits = Boolean(transcript.underWay());
+  const question = transcript.add({ kind: 'question', text, queued: waits });
+  show(question);
+  view.toEnd();
+  if (!waits) answer(question);
+}
+
+/* Sends a question, and begins its answer. */
+function answer(question) {
+  question.queued = false;
+  const { stream, tools, persona } = settings.values;
+  const sent = connection.send(question.text, { stream, tools, persona: persona || undefined });
+  const entry = transcript.add({ kind: 'answer', state: sent ? 'waiting' : 'offline', parts: [] }, question);
+  show(question);
+  show(entry, question);
+  showBusy();
+}
+
+function askNext() {
+  const next = transcript.entries.find((entry) => entry.queued);
+  if (next && !transcript.underWay() && connection.state === 'connected') answer(next);
+}
+
+function askAgain(old) {
+  const question = transcript.questionOf(old);
+  if (!question || transcript.underWay() || !connected()) return;
+  transcript.remove(old);
+  view.remove(old);
+  answer(question);
+  at('question').focus();
+}
+
+/* Stops the answer; what waited for it comes back to the composer. */
+function stop() {
+  const entry = transcript.underWay();
+  if (!entry || entry.state === 'stopping') return;
+  takeBack();
+  entry.state = connection.cancel() ? 'stopping' : 'cancelled';
+  settle(entry);
+}
+
+/* Questions that wait go back to the composer. */
+function takeBack() {
+  const waiting = transcript.entries.filter((one) => one.queued);
+  for (const question of waiting) {
+    transcript.remove(question);
+    view.remove(question);
+  }
+  const box = at('question');
+  box.value = [...waiting.map((question) => question.text), box.value].filter(Boolean).join('\n');
+  fit();
+}
+
+/* ---- What comes */
+
+function received(message) {
+  switch (message.type) {
+    case 'session':
+      transcript.resume = message.resume;
+      transcript.changed();
+      break;
+    case 'asked':
+      if (!message.own) show(transcript.add({ kind: 'other', text: message.text }));
+      break;
+    case 'notice':
+      toast(message.text);
+      break;
+    default:
+      receivedOf(transcript.underWay() || unasked(message), message);
+  }
+}
+
+/* In a room, an answer to somebody else. */
+function unasked({ type }) {
+  return type === 'started' ? transcript.add({ kind: 'answer', state: 'waiting', parts: [] }) : null;
+}
+
+function receivedOf(entry, message) {
+  if (!entry) {
+    if (message.type === 'failed' && !message.lost) toast(message.error);
+    return;
+  }
+  switch (message.type) {
+    case 'started':
+      if (entry.state === 'waiting') entry.state = 'running';
+      say(t('answering'));
+      break;
+    case 'text': addText(entry, message.delta); break;
+    case 'tool': setTool(entry, message); break;
+    case 'completed':
+      completeText(entry, message.text);
+      entry.state = 'completed';
+      say(message.text);
+      break;
+    case 'cancelled':
+      entry.state = 'cancelled';
+      say(t('stopped'));
+      break;
+    case 'failed':
+      entry.state = message.lost ? 'lost' : 'failed';
+      entry.error = String(message.error ?? '').replace(PREFIX, '');
+      say(message.lost ? t('lost') : t('failed', { error: entry.error }));
+      break;
+  }
+  settle(entry);
+}
+
+/* An entry has changed; it may have been its end. */
+function settle(entry) {
+  transcript.changed();
+  show(entry);
+  showBusy();
+  if (!isUnderWay(entry)) askNext();
+}
+
+/* ---- The screen */
+
+function show(entry, after) {
+  view.show(entry, after);
+  at('welcome').hidden = transcript.entries.length > 0;
+}
+
+function showAll() {
+  view.reset(transcript.entries);
+  at('welcome').hidden = transcript.entries.length > 0;
+  at('ideas').replaceChildren(...t('ideas').map(([title, text]) => {
+    const button = element('button', 'idea', element('b', '', title), element('span', '', text));
+    button.type = 'button';
+    button.addEventListener('click', () => send(text));
+    return element('li', '', button);
+  }));
+  busyShown = null;
+  showBusy();
+  showState();
+}
+
+/* The button sends, or stops what runs. */
+function showBusy() {
+  const busy = Boolean(transcript.underWay());
+  if (busy === busyShown) return;
+  busyShown = busy;
+  document.body.classList.toggle('busy', busy);
+  label(at('send'), t(busy ? 'stop' : 'send'));
+}
+
+function showState() {
+  const { state, attempt, options } = connection;
+  at('connection').dataset.state = state;
+  at('connection-words').textContent = t(state, { attempt, tries: options.tries });
+  at('connect').hidden = state !== 'offline';
+}
+
+function toast(text) {
+  const box = element('p', 'toast', text);
+  at('toasts').append(box);
+  setTimeout(() => box.remove(), TOAST_MS);
+}
+
+/* For those who listen. */
+function say(text) {
+  at('said').textContent = text;
+}
+
+/* The composer grows with its text. */
+function fit() {
+  const box = at('question');
+  box.style.height = 'auto';
+  const { lineHeight, paddingTop, paddingBottom } = getComputedStyle(box);
+  const most = parseFloat(lineHeight) * LINES + parseFloat(paddingTop) + parseFloat(paddingBottom);
+  box.style.height = `${Math.min(box.scrollHeight, most)}px`;
+}
+
+/* ---- The connection */
+
+function open({ resume } = {}) {
+  if (connection) {
+    connection.onState = connection.onMessage = () => {};
+    connection.close();
+  }
+  const running = transcript.underWay();
+  if (running && !resume) {
+    running.state = 'lost';
+    show(running);
+  }
+  let before = 'connecting';
+  connection = connect({
+    ...settings.connection(), resume, answered: running && resume ? textOf(running) : undefined,
+    onMessage: received,
+    onBroadcast: ({ message }) => show(transcript.add({ kind: 'operator', text: plain(message) })),
+    onState({ state }) {
+      if (connection) changed(before, state);
+      before = state;
+    },
+  });
+  showState();
+}
+
+function changed(before, state) {
+  showState();
+  if (state === 'connected') {
+    toast(t('toastConnected'));
+    if (before === 'reconnecting' && !connection.resume) startFresh();
+    askNext();
+  } else if (before === 'connected') {
+    toast(t('toastLost'));
+  }
+}
+
+/* Whether a question could be sent now; says so if not. */
+function connected() {
+  if (connection.state === 'connected') return true;
+  toast(t('toastOffline'));
+  return false;
+}
+
+/* Where the connection was the memory, the other side knows nothing any more of what stands above. */
+function startFresh() {
+  const last = transcript.entries.at(-1);
+  if (!last || last.kind === 'fresh' || !FORGETFUL.includes(settings.values.protocol)) return;
+  show(transcript.add({ kind: 'fresh' }));
+}
+
+function plain(message) {
+  return typeof message === 'string' ? message : JSON.stringify(message);
+}
+
+/* After a reload: what can't go on is said to have been interrupted. */
+function takeUp() {
+  const running = transcript.underWay();
+  const { resume } = transcript;
+  if (!resume) {
+    if (running) running.state = 'interrupted';
+    takeBack();
+  }
+  open({ resume });
+  if (!resume) startFresh();
+}
+
+function beginAnew() {
+  transcript.clear();
+  settings.set('conversation', newId());
+  settings.set('user', newId());
+  open();
+  showAll();
+  at('question').focus();
+}
+
+/* ---- The person */
+
+function send(text = at('question').value) {
+  if (!text.trim() || !connected()) return;
+  if (text === at('question').value) at('question').value = '';
+  fit();
+  ask(text);
+  at('question').focus();
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(t('toastCopied'));
+  } catch {
+    toast(t('toastCopyFailed'));
+  }
+}
+
+function clicked({ target }) {
+  const button = target.closest('button');
+  const [entry] = [...view.shown].find(([, shown]) => button && shown.root.contains(button)) || [];
+  if (!entry) return;
+  if (button.dataset.copy) copy(button.closest('figure').querySelector('code').textContent);
+  else if (button.dataset.action === 'copy') copy(textOf(entry));
+  else if (button.dataset.action === 'again') askAgain(entry);
+}
+
+at('composer').addEventListener('submit', (event) => {
+  event.preventDefault();
+  if (transcript.underWay()) stop();
+  else send();
+});
+at('question').addEventListener('input', fit);
+at('question').addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  send();
+});
+addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && !at('drawer').open) stop();
+});
+at('log').addEventListener('click', clicked);
+at('new').addEventListener('click', beginAnew);
+at('connect').addEventListener('click', () => connection.open());
+openDrawerWith({
+  dialog: at('drawer'), button: at('settings'), settings,
+  onLanguage(language) {
+    speak(language);
+    showAll();
+  },
+  onChange(names) {
+    if (names.every((name) => OF_A_QUESTION.includes(name))) return;
+    open();
+    startFresh();
+  },
+});
+
+takeUp();
+showAll();
+fit();

@@ -1,0 +1,355 @@
+/* The console: every frame as it passes, for those who build clients. Bounded: old frames go. */
+import { Connection, protocols } from './parley.js';
+import { STATISTICS, TEMPLATES, quickActions } from './templates.js';
+
+const MAX_FRAMES = 1000;
+const STATISTICS_MS = 2000;
+const SECONDS_DRAWN = 60;
+const PREVIEW = 160;
+/* Frames that carry a piece of an answer, in any of the protocols. */
+const CHUNKS = ['stream_chunk', 'chunk', 'response'];
+
+const at = (id) => document.getElementById(id);
+let connection = null;
+let asked = 0; /* when the last question was sent */
+let firstWord = null;
+let frames = []; /* { direction, text, type, time, at, since, element } */
+let waiting = []; /* not yet in the list: put there once a frame of the screen */
+let leftOut = 0;
+let paused = false;
+const counters = { sent: 0, received: 0, bytes: 0 };
+const perSecond = new Array(SECONDS_DRAWN).fill(0);
+
+/* ---- The connection */
+
+function protocolName() {
+  return at('protocol').value;
+}
+
+/* The protocol's own address, at the gateway that the address names now. */
+function suggestAddress() {
+  const { options } = new Connection();
+  const base = hostOf(at('address').value) || options.url;
+  at('address').value = new Connection({ protocol: protocolName(), url: base }).address();
+}
+
+/* What comes before a protocol's path, with the prefix that a proxy may have put there. */
+function hostOf(address) {
+  const match = /^(wss?:\/\/[^/?#]+(?:\/[^?#]*?)?)(\/ws\/agent|\/ws\/chat|\/contact|\/api\/v1\/pipelines)/.exec(address);
+  return match && match[1];
+}
+
+function toggle() {
+  if (connection && connection.state !== 'offline') {
+    connection.close();
+    return;
+  }
+  try {
+    connection = new Connection({
+      protocol: protocolName(), address: at('address').value.trim(), onFrame, onMessage, onState: showState,
+    });
+    connection.open();
+  } catch (error) {
+    connection = null;
+    at('reason').textContent = error.message;
+  }
+}
+
+const STATES = {
+  connecting: () => 'Connecting', connected: () => 'Connected', offline: () => 'Offline',
+  reconnecting: ({ attempt, tries }) => `Reconnecting (attempt ${attempt} of ${tries})`,
+};
+
+function showState(now) {
+  at('connection').dataset.state = now.state;
+  at('connection-words').textContent = STATES[now.state](now);
+  at('connect').textContent = now.state === 'offline' ? 'Connect' : 'Disconnect';
+  at('reason').textContent = now.reason && now.reason !== 'closed' ? `Closed: ${now.reason}` : '';
+  check();
+  if (now.state === 'connected') refreshStatistics();
+}
+
+/* ---- Sending */
+
+function showTemplates() {
+  const templates = TEMPLATES[protocolName()];
+  at('kind').replaceChildren(...Object.keys(templates).map((name) => new Option(name, name)));
+  at('quick').replaceChildren(...Object.entries(quickActions(protocolName())).map(([name, frame]) => {
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.className = 'plain';
+    button.textContent = name;
+    button.addEventListener('click', () => send(typeof frame === 'string' ? frame : JSON.stringify(frame)));
+    return button;
+  }));
+  useTemplate();
+}
+
+function useTemplate() {
+  at('frame').value = JSON.stringify(TEMPLATES[protocolName()][at('kind').value], null, 2);
+  check();
+}
+
+/* Whether what stands there is JSON; it can be sent all the same, since that is a thing to try. */
+function check() {
+  const online = Boolean(connection) && connection.state === 'connected';
+  for (const button of [at('send'), ...at('quick').children]) button.disabled = !online;
+  let fault = '';
+  try {
+    JSON.parse(at('frame').value);
+  } catch (error) {
+    fault = `Not JSON: ${error.message}`;
+  }
+  at('validity').textContent = fault || 'Valid JSON';
+  at('validity').classList.toggle('bad', Boolean(fault));
+  at('frame').setAttribute('aria-invalid', String(Boolean(fault)));
+}
+
+function send(text) {
+  connection.sendFrame(text);
+}
+
+/* A template is easier to read on several lines than a frame on the wire. */
+function oneLine(text) {
+  try {
+    return JSON.stringify(JSON.parse(text));
+  } catch {
+    return text;
+  }
+}
+
+/* ---- Frames */
+
+function typeOf(frame) {
+  if (!frame || typeof frame !== 'object') return 'not JSON';
+  return frame.status && frame.type === 'status' ? `status ${frame.status}` : String(frame.type ?? 'query');
+}
+
+function onFrame({ direction, text, frame, time }) {
+  const parsed = direction === 'out' ? parse(text) : frame;
+  const type = typeOf(parsed);
+  const size = new TextEncoder().encode(text).length;
+  count(direction, size, type, time, isQuestion(parsed));
+  const since = asked ? time - asked : null;
+  const kept = { direction, text, type, size, at: new Date(), since: direction === 'in' ? since : null };
+  frames.push(kept);
+  waiting.push(kept);
+  if (frames.length > MAX_FRAMES) {
+    frames.shift();
+    leftOut++;
+  }
+  if (waiting.length === 1) requestAnimationFrame(showWaiting);
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function isQuestion(frame) {
+  return Boolean(frame) && (typeof frame.query === 'string' || 'content' in frame || 'message' in frame || 'params' in frame);
+}
+
+function count(direction, size, type, time, question) {
+  counters[direction === 'out' ? 'sent' : 'received']++;
+  if (direction === 'out') {
+    if (!question) return;
+    asked = time;
+    firstWord = null;
+    return;
+  }
+  counters.bytes += size;
+  if (!CHUNKS.includes(type)) return;
+  perSecond[SECONDS_DRAWN - 1]++;
+  if (firstWord === null && asked) firstWord = time - asked;
+}
+
+function onMessage(message) {
+  if (message.type === 'started') at('answer').textContent = '';
+  else if (message.type === 'text' || message.type === 'completed') at('answer').textContent = message.text;
+  else if (message.type === 'failed') at('answer').textContent += ` [${message.error}]`;
+  else if (message.type === 'cancelled') at('answer').textContent += ' [cancelled]';
+  at('answer').scrollTop = at('answer').scrollHeight;
+}
+
+function showWaiting() {
+  showCounters();
+  if (paused) return;
+  const list = at('list');
+  const follow = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  const fresh = waiting.slice(-MAX_FRAMES);
+  waiting = [];
+  list.append(...fresh.map(row));
+  while (list.childElementCount > MAX_FRAMES) list.firstElementChild.remove();
+  at('nothing').hidden = frames.length > 0;
+  at('left-out').hidden = leftOut === 0;
+  at('left-out').textContent = `${leftOut} older frames are no longer shown.`;
+  if (follow) list.scrollTop = list.scrollHeight;
+}
+
+function span(className, text) {
+  const made = document.createElement('span');
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+function row(frame) {
+  const details = document.createElement('details');
+  details.dataset.direction = frame.direction;
+  details.dataset.type = frame.type;
+  details.hidden = hides(frame.type);
+  const summary = document.createElement('summary');
+  const arrow = span('arrow', frame.direction === 'out' ? '↑' : '↓');
+  arrow.setAttribute('aria-label', frame.direction === 'out' ? 'sent' : 'received');
+  arrow.setAttribute('role', 'img');
+  summary.append(
+    arrow, span('time', frame.at.toISOString().slice(11, 23)), span('type', frame.type),
+    span('since', frame.since === null ? '' : `+${milliseconds(frame.since)}`), span('size', `${frame.size} B`),
+    span('preview', frame.text.slice(0, PREVIEW)));
+  details.append(summary);
+  details.addEventListener('toggle', () => {
+    if (!details.open || details.childElementCount > 1) return;
+    const pre = document.createElement('pre');
+    pre.tabIndex = 0;
+    const parsed = parse(frame.text);
+    pre.textContent = parsed === null ? frame.text : JSON.stringify(parsed, null, 2);
+    details.append(pre);
+  });
+  offer(frame.type);
+  return details;
+}
+
+function milliseconds(ms) {
+  return ms < 10 ? `${ms.toFixed(1)} ms` : ms < 10000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/* ---- What is shown of them */
+
+/* A type that has been seen can be filtered for. */
+function offer(type) {
+  const { options } = at('filter');
+  if (![...options].some((option) => option.value === type)) options.add(new Option(type, type));
+}
+
+function hides(type) {
+  const only = at('filter').value;
+  return only !== '' && only !== type;
+}
+
+function applyFilter() {
+  for (const details of at('list').children) details.hidden = hides(details.dataset.type);
+}
+
+function clear() {
+  frames = [];
+  waiting = [];
+  leftOut = 0;
+  Object.assign(counters, { sent: 0, received: 0, bytes: 0 });
+  firstWord = null;
+  asked = 0;
+  at('list').replaceChildren();
+  at('answer').textContent = '';
+  showWaiting();
+}
+
+function pause() {
+  paused = !paused;
+  at('pause').setAttribute('aria-pressed', String(paused));
+  at('pause').textContent = paused ? 'Go on' : 'Pause';
+  if (!paused) showWaiting();
+}
+
+/* One frame a line, as JSON. */
+function save() {
+  const lines = frames.map(({ direction, at: when, since, size, text }) =>
+    JSON.stringify({ direction, time: when.toISOString(), since_question_ms: since, size, frame: parse(text) ?? text }));
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([`${lines.join('\n')}\n`], { type: 'application/x-ndjson' }));
+  link.download = 'parley-frames.jsonl';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+/* ---- Counters */
+
+function showCounters() {
+  at('sent').textContent = counters.sent.toLocaleString('en');
+  at('received').textContent = counters.received.toLocaleString('en');
+  at('bytes').textContent = counters.bytes.toLocaleString('en');
+  at('first').textContent = firstWord === null ? '–' : milliseconds(firstWord);
+}
+
+/* Once a second: the second that has passed goes into the line. */
+function tick() {
+  const most = Math.max(10, ...perSecond);
+  const points = perSecond.map((n, i) => `${(i * 120) / (SECONDS_DRAWN - 1)} ${31 - (n / most) * 30}`);
+  at('spark').firstElementChild.setAttribute('d', `M${points.join('L')}`);
+  at('rate').textContent = perSecond.at(-1);
+  perSecond.push(0);
+  perSecond.shift();
+}
+
+async function refreshStatistics() {
+  clearTimeout(refreshStatistics.timer);
+  if (!connection || connection.state !== 'connected') return;
+  const address = new URL(connection.address());
+  const statistics = STATISTICS[protocolName()];
+  address.protocol = address.protocol === 'wss:' ? 'https:' : 'http:';
+  const base = new URL(hostOf(connection.address()) || address);
+  address.pathname = base.pathname.replace(/\/$/, '') + statistics.path(address);
+  address.search = '';
+  try {
+    const answer = await (await fetch(address)).json();
+    showStatistics(statistics.read(answer));
+    at('statistics-note').textContent = `${address.pathname}, every ${STATISTICS_MS / 1000} seconds`;
+  } catch {
+    at('statistics').replaceChildren();
+    at('statistics-note').textContent = 'This page may not ask that server for them: they are at ' + address.href;
+  }
+  refreshStatistics.timer = setTimeout(refreshStatistics, STATISTICS_MS);
+}
+
+function showStatistics(facts) {
+  at('statistics').replaceChildren(...Object.entries(facts).filter(([, value]) => value !== undefined).map(([name, value]) => {
+    const row = document.createElement('div');
+    const term = document.createElement('dt');
+    const detail = document.createElement('dd');
+    term.textContent = name;
+    detail.textContent = typeof value === 'number' ? Math.round(value).toLocaleString('en') : value;
+    row.append(term, detail);
+    return row;
+  }));
+}
+
+/* ---- The page */
+
+for (const [name, { title }] of Object.entries(protocols)) at('protocol').add(new Option(title, name));
+at('protocol').addEventListener('change', () => {
+  if (connection) connection.close();
+  suggestAddress();
+  showTemplates();
+});
+at('to').addEventListener('submit', (event) => {
+  event.preventDefault();
+  toggle();
+});
+at('kind').addEventListener('change', useTemplate);
+at('frame').addEventListener('input', check);
+at('frame').addEventListener('keydown', (event) => {
+  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && !at('send').disabled) at('send').click();
+});
+at('send').addEventListener('click', () => send(oneLine(at('frame').value)));
+at('filter').addEventListener('change', applyFilter);
+at('pause').addEventListener('click', pause);
+at('clear').addEventListener('click', clear);
+at('save').addEventListener('click', save);
+/* As a file there are no pages beside this one. */
+document.querySelector('nav').hidden = location.protocol === 'file:';
+suggestAddress();
+showTemplates();
+setInterval(tick, 1000);
+tick();

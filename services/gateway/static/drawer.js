@@ -1,0 +1,92 @@
+/* The drawer with the settings, and where they are kept. */
+import { protocols } from './parley.js';
+import { preferredLanguage } from './words.js';
+
+const KEY = 'parley.settings';
+/* Protocols in which the connection is the conversation. */
+export const FORGETFUL = ['agent_engine', 'contact'];
+
+export const newId = () => Math.random().toString(36).slice(2, 10);
+
+/* The token is kept for this tab alone. */
+export class Settings {
+  constructor() {
+    const defaults = {
+      language: preferredLanguage(), protocol: 'agent_engine', pipeline: '11111111-1111-4111-8111-111111111111',
+      sessionType: 'person', persona: '', conversation: newId(), user: newId(), stream: true, tools: true, token: '',
+    };
+    this.values = { ...defaults, ...read(localStorage), ...read(sessionStorage) };
+    if (!protocols[this.values.protocol]) this.values.protocol = defaults.protocol;
+    this.#write();
+  }
+
+  set(name, value) {
+    this.values[name] = value;
+    this.#write();
+  }
+
+  /** As options of parley.js. */
+  connection() {
+    const { language, ...options } = this.values;
+    return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== ''));
+  }
+
+  #write() {
+    const { token, ...rest } = this.values;
+    try {
+      localStorage.setItem(KEY, JSON.stringify(rest));
+      sessionStorage.setItem(KEY, JSON.stringify({ token }));
+    } catch { /* for this visit only */ }
+  }
+}
+
+function read(storage) {
+  try {
+    return JSON.parse(storage.getItem(KEY)) || {};
+  } catch {
+    return {};
+  }
+}
+
+/** Ties the drawer to the settings. `onChange(names)` is called when it closes, with what has been changed. */
+export function openDrawerWith({ dialog, button, settings, onLanguage, onChange }) {
+  const form = dialog.querySelector('form');
+  const fields = form.elements;
+  const changed = new Set();
+
+  for (const [name, { title }] of Object.entries(protocols)) fields.protocol.add(new Option(title, name));
+
+  const fit = () => {
+    const protocol = fields.protocol.value;
+    for (const row of form.querySelectorAll('[data-for]')) row.hidden = !row.dataset.for.split(' ').includes(protocol);
+    form.querySelector('#memory-note').hidden = !FORGETFUL.includes(protocol);
+  };
+
+  const show = () => {
+    for (const [name, value] of Object.entries(settings.values)) {
+      if (typeof value === 'boolean') fields[name].checked = value;
+      else fields[name].value = value;
+    }
+    fit();
+  };
+
+  form.addEventListener('change', ({ target }) => {
+    settings.set(target.name, target.type === 'checkbox' ? target.checked : target.value.trim());
+    if (target.name === 'language') onLanguage(target.value);
+    else changed.add(target.name);
+    fit();
+  });
+  /* Enter in a field is no reason to close. */
+  form.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter' && event.target.matches('input, select')) event.preventDefault();
+  });
+  button.addEventListener('click', () => {
+    show();
+    dialog.showModal();
+  });
+  dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener('close', () => {
+    if (changed.size) onChange([...changed]);
+    changed.clear();
+  });
+}

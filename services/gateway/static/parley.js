@@ -1,0 +1,402 @@
+/**
+ * parley.js: one connection to a parley gateway, in any of the five protocols it speaks. No dependencies, no build.
+ *
+ *   import { connect } from './parley.js';
+ *
+ *   const chat = connect({ protocol: 'agent_engine' });
+ *   chat.onState = ({ state, attempt, tries }) => …;
+ *   chat.onMessage = (message) => …;
+ *   chat.send('What is 123 + 456?');
+ *
+ * `connect(options)` returns a `Connection` that keeps itself open. Options, all of them optional:
+ *
+ *   protocol      'agent_engine' (default), 'yychat', 'contact', 'langbot' or 'minimal'
+ *   url           ws:// or wss:// address of the gateway, with a path prefix where there is one; by default the one
+ *                 that this file came from, or ws://127.0.0.1:8003
+ *   address       the whole address to connect to, used as it stands instead of one made from `url`
+ *   extended      ask for parley's extension: tool steps, cancel in every protocol, resuming; default true
+ *   token         bearer token, where the gateway asks for one
+ *   pipeline      langbot: the pipeline's uuid; by default the default pipeline's
+ *   sessionType   langbot: 'person' (default) or 'group'
+ *   user          minimal: the user's id, which is the conversation; default 'guest'
+ *   conversation  yychat: conversation_id
+ *   persona       yychat: personality_id
+ *   stream        whether answers come word by word; default true
+ *   tools         yychat: whether tools may be used; default true
+ *   tries         how often it reconnects before it gives up; default 5
+ *   delay         milliseconds before the first try, growing by as much with each, give or take a fifth; default 3000
+ *   pingEvery     milliseconds between pings; a connection on which nothing has come since the last one is given up;
+ *                 default 30000; 0: none
+ *   resume        the token of an earlier connection's { type: 'session' } message: goes on with its answer, of which
+ *   answered      …this text is there already
+ *
+ * `onMessage(message)` is called with one of these; `text` is all of the answer so far:
+ *
+ *   { type: 'asked', text, own, id }             langbot: somebody in the session asked (own: over this connection)
+ *   { type: 'started' }                          the answer begins
+ *   { type: 'text', text, delta, id }            more of it
+ *   { type: 'tool', id, name, status, arguments, result }   a tool 'running', then 'done' or 'failed'
+ *   { type: 'completed', text, vendor, id }      its end; exactly one of the last three ends a question
+ *   { type: 'failed', error, lost }              `lost`: because the connection was
+ *   { type: 'cancelled' }                        ends all that were asked
+ *   { type: 'session', resume }                  the token that lets a later connection go on here
+ *   { type: 'notice', text, frame }              something else worth telling a person
+ *
+ * `onBroadcast(message)` is called with what the operator sends to everybody; `onState({ state, attempt, tries,
+ * reason })` with 'connecting', 'connected', 'reconnecting' or 'offline'; `onFrame({ direction, text, frame, time })` with
+ * every frame as it passes, 'in' or 'out'. They may be given as options, too.
+ */
+
+const CANCEL = { type: 'cancel' };
+const DEFAULT_PIPELINE = '11111111-1111-4111-8111-111111111111';
+const MENTION = { type: 'At', target: 'websocketbot' }; /* without it the bot of a group stays silent */
+const FINAL = ['completed', 'failed', 'cancelled'];
+const HANDLERS = ['onMessage', 'onBroadcast', 'onState', 'onFrame'];
+/* A connection that lasted this long was a good one: the tries are counted anew. */
+const SETTLED_MS = 10000;
+
+/* What differs between the protocols: where they live, what is sent, and what a frame that comes means. `read` is given
+ * the frame and the connection's `answer`, { text } of the answer under way, and returns messages. */
+export const protocols = {
+  agent_engine: {
+    title: 'Agent engine',
+    path: () => '/ws/agent',
+    ping: { type: 'ping' },
+    cancels: true,
+    ask: (text, o) => ({ type: o.stream ? 'streaming_query' : 'agent_query', query: text }),
+    read(frame, answer) {
+      switch (frame.type) {
+        case 'stream_start': return [begin(answer)];
+        case 'status': return [begin(answer)];
+        case 'stream_chunk': return [more(answer, frame.content)];
+        case 'stream_end': return [end(answer)];
+        case 'agent_response': return [end(answer, frame.content, { vendor: frame.vendor })];
+        case 'tool_result':
+          return [{ type: 'notice', text: `${frame.tool_name}: ${JSON.stringify(frame.result)}`, frame }];
+        case 'cancelled': return [{ type: 'cancelled' }];
+        case 'error': return [{ type: 'failed', error: frame.error }];
+        default: return [];
+      }
+    },
+  },
+
+  yychat: {
+    title: 'YYChat',
+    path: () => '/ws/chat',
+    ping: { type: 'ping' },
+    ask: (text, o) => compact({
+      type: 'text_message', content: text, conversation_id: o.conversation, personality_id: o.persona,
+      use_tools: o.tools, stream: o.stream,
+    }),
+    read(frame, answer) {
+      switch (frame.type) {
+        case 'processing_start': return [];
+        case 'stream_start': return [begin(answer)];
+        case 'stream_chunk': return [more(answer, frame.content)];
+        case 'stream_end': return [end(answer, frame.full_content)];
+        case 'text_response': return [begin(answer), end(answer, frame.content)];
+        case 'cancelled': return [{ type: 'cancelled' }];
+        case 'error': return [{ type: 'failed', error: frame.error && frame.error.message }];
+        case 'connection_closed': return [{ type: 'notice', text: frame.message, frame }];
+        default: return [];
+      }
+    },
+  },
+
+  contact: {
+    title: 'Contact',
+    path: () => '/contact',
+    ping: { type: 'ping' },
+    ask: (text) => ({ type: 'chat_message', message: text, timestamp: new Date().toISOString() }),
+    read(frame, answer) {
+      switch (frame.type) {
+        case 'chat_message_received': return [begin(answer)];
+        case 'chat_message':
+          if (frame.sender !== 'assistant') return [{ type: 'broadcast', message: frame.message }];
+          return [end(answer, frame.message)];
+        case 'contact_request_received': return [{ type: 'notice', text: frame.message, frame }];
+        case 'broadcast': return [{ type: 'broadcast', message: frame.message }];
+        case 'cancelled': return [{ type: 'cancelled' }];
+        case 'error': return [{ type: 'failed', error: frame.message }];
+        default: return [];
+      }
+    },
+  },
+
+  langbot: {
+    title: 'LangBot',
+    path: (o) => `/api/v1/pipelines/${encodeURIComponent(o.pipeline)}/ws/connect`,
+    query: (o) => ({ session_type: o.sessionType }),
+    ping: { type: 'ping' },
+    ask(text, o) {
+      const plain = { type: 'Plain', text };
+      return this.chain(o.sessionType === 'group' ? [MENTION, plain] : [plain], o);
+    },
+    chain: (chain, o) => ({ type: 'message', message: chain, stream: o.stream }),
+    read(frame, answer, connection) {
+      const data = frame.data || {};
+      switch (frame.type) {
+        case 'connected':
+          connection.id = frame.connection_id;
+          return [];
+        case 'user_message':
+          return [{ type: 'asked', text: data.content, own: data.connection_id === connection.id, id: data.id }];
+        case 'response': return langbotResponse(data, answer);
+        case 'broadcast': return [{ type: 'broadcast', message: frame.message }];
+        case 'cancelled': return [{ type: 'cancelled' }];
+        case 'error': return [{ type: 'failed', error: frame.message }];
+        default: return [];
+      }
+    },
+  },
+
+  minimal: {
+    title: 'Minimal',
+    path: (o) => `/ws/chat/${encodeURIComponent(o.user)}`,
+    cancels: false,
+    ask: (text, o) => compact({ query: text, token: o.token }),
+    read(frame, answer) {
+      if (frame.type === 'chunk') return frame.is_final ? [] : [more(answer, frame.content)];
+      if (frame.type === 'error') return [{ type: 'failed', error: frame.content }];
+      if (frame.type === 'cancelled') return [{ type: 'cancelled' }];
+      if (frame.type !== 'status') return [];
+      switch (frame.status) {
+        case 'thinking': return [begin(answer)];
+        case 'completed': return [end(answer)];
+        default: return [];
+      }
+    },
+  },
+};
+
+/** Opens a connection and keeps it open. See the top of this file. Throws where the address is none. */
+export function connect(options) {
+  const connection = new Connection(options);
+  connection.open();
+  return connection;
+}
+
+export class Connection {
+  constructor(options = {}) {
+    this.options = {
+      protocol: 'agent_engine', url: gatewayAddress(), extended: true, pipeline: DEFAULT_PIPELINE,
+      sessionType: 'person', user: 'guest', stream: true, tools: true, tries: 5, delay: 3000, pingEvery: 30000, ...options,
+    };
+    this.protocol = protocols[this.options.protocol];
+    if (!this.protocol) throw new TypeError(`no such protocol: ${this.options.protocol}`);
+    for (const name of HANDLERS) this[name] = this.options[name] || (() => {});
+    this.state = 'offline';
+    this.socket = null;
+    this.attempt = 0;
+    this.resume = this.options.resume;
+    /* The answer under way: its text so far. `going`: that is the beginning of what comes next. */
+    this.answer = { text: this.options.answered || '', going: Boolean(this.resume) };
+    this.pending = this.resume && this.options.answered !== undefined ? 1 : 0; /* questions without a final message */
+  }
+
+  /** Connects, or connects again after it has given up. */
+  open() {
+    if (this.socket || this.timer) return;
+    this.attempt = 0;
+    this.#dial('connecting');
+  }
+
+  /** Closes for good, until open(). */
+  close() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    const socket = this.#forget();
+    if (socket) socket.close(1000);
+    this.#giveUp();
+    this.#setState('offline', { reason: 'closed' });
+  }
+
+  /** Asks a question. False if there is no connection now. */
+  send(text, options = {}) {
+    return this.#ask(this.protocol.ask(text, { ...this.options, ...options }));
+  }
+
+  /** langbot: sends a chain of components, such as [{ type: 'At', target: 'websocketbot' }, { type: 'Plain', text: 'hi' }]. */
+  sendChain(chain, options = {}) {
+    if (!this.protocol.chain) throw new TypeError(`${this.protocol.title} has no message chains`);
+    return this.#ask(this.protocol.chain(chain, { ...this.options, ...options }));
+  }
+
+  /** Stops every answer of this connection. False if there is no connection, or no such message in its protocol. */
+  cancel() {
+    if (!this.protocol.cancels && !this.options.extended) return false;
+    return this.sendFrame(CANCEL);
+  }
+
+  /** Sends any frame: an object, or a text as it stands. */
+  sendFrame(frame) {
+    if (!this.socket || this.socket.readyState !== WebSocket.OPEN) return false;
+    const text = typeof frame === 'string' ? frame : JSON.stringify(frame);
+    this.socket.send(text);
+    this.onFrame({ direction: 'out', text, frame, time: performance.now() });
+    return true;
+  }
+
+  /** The address it connects to. */
+  address() {
+    if (this.options.address) return new URL(this.options.address).href;
+    const url = new URL(this.options.url);
+    url.pathname = url.pathname.replace(/\/$/, '') + this.protocol.path(this.options);
+    const query = { ...(this.protocol.query ? this.protocol.query(this.options) : {}) };
+    if (this.options.extended) query.parley = '1';
+    if (this.options.token) query.token = this.options.token;
+    if (this.resume) Object.assign(query, { resume: this.resume, offset: utf8Length(this.answer.text) });
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    return url.href;
+  }
+
+  #ask(frame) {
+    this.pending++;
+    const sent = this.sendFrame(frame);
+    if (!sent) this.pending--;
+    return sent;
+  }
+
+  #dial(state) {
+    this.timer = null;
+    const socket = new WebSocket(this.address());
+    this.socket = socket;
+    socket.onopen = () => socket === this.socket && this.#opened();
+    socket.onmessage = (event) => socket === this.socket && this.#received(event.data);
+    socket.onclose = (event) => socket === this.socket && this.#lost(event.reason || `code ${event.code}`);
+    this.#setState(state);
+  }
+
+  #opened() {
+    this.since = performance.now();
+    this.heard = true;
+    const every = this.protocol.ping && this.options.pingEvery;
+    if (every) this.pings = setInterval(() => this.#ping(), every);
+    this.#setState('connected');
+  }
+
+  #ping() {
+    if (!this.heard) {
+      this.socket.close();
+      this.#lost('no answer to a ping');
+      return;
+    }
+    this.heard = false;
+    this.sendFrame(this.protocol.ping);
+  }
+
+  /* Lets go of the socket: nothing that it still says is listened to. */
+  #forget() {
+    clearInterval(this.pings);
+    const socket = this.socket;
+    this.socket = null;
+    return socket;
+  }
+
+  #lost(reason) {
+    this.#forget();
+    if (this.since && performance.now() - this.since > SETTLED_MS) this.attempt = 0;
+    this.since = 0;
+    this.answer.going = this.pending > 0;
+    if (!this.resume) this.#giveUp();
+    if (this.attempt >= this.options.tries) {
+      this.#giveUp();
+      this.#setState('offline', { reason });
+      return;
+    }
+    this.attempt++;
+    const wait = this.options.delay * this.attempt * (0.8 + 0.4 * Math.random());
+    this.timer = setTimeout(() => this.#dial('reconnecting'), wait);
+    this.#setState('reconnecting', { reason });
+  }
+
+  /* Nothing more comes of what was asked. */
+  #giveUp() {
+    const unanswered = this.pending;
+    this.pending = 0;
+    this.answer = { text: '' };
+    const message = { type: 'failed', error: 'the connection was lost', lost: true };
+    for (let i = 0; i < unanswered; i++) this.onMessage(message);
+  }
+
+  #received(text) {
+    this.heard = true;
+    let frame = null;
+    try {
+      frame = JSON.parse(text);
+    } catch { /* shown by onFrame as it came */ }
+    this.onFrame({ direction: 'in', text, frame, time: performance.now() });
+    if (!frame || typeof frame !== 'object') return;
+    if (this.options.extended && frame.type === 'session') this.#session(frame);
+    else if (this.options.extended && frame.type === 'tool') this.onMessage(frame);
+    else for (const message of this.protocol.read(frame, this.answer, this)) this.#tell(message);
+  }
+
+  /* `resumed` false: the gateway does not know the token any more, and began anew. */
+  #session(frame) {
+    this.resume = frame.resume;
+    if (frame.resumed === false) this.#giveUp();
+    this.onMessage({ type: 'session', resume: frame.resume });
+  }
+
+  #tell(message) {
+    if (FINAL.includes(message.type)) {
+      this.pending = message.type === 'cancelled' ? 0 : Math.max(0, this.pending - 1);
+      this.answer.text = '';
+      this.answer.going = false;
+    }
+    if (message.type === 'broadcast') this.onBroadcast(message);
+    else this.onMessage(message);
+  }
+
+  #setState(state, more = {}) {
+    this.state = state;
+    this.onState({ state, attempt: this.attempt, tries: this.options.tries, ...more });
+  }
+}
+
+function begin(answer) {
+  if (!answer.going) answer.text = '';
+  answer.going = false;
+  return { type: 'started' };
+}
+
+function more(answer, delta) {
+  answer.text += delta;
+  return { type: 'text', text: answer.text, delta };
+}
+
+function end(answer, text = answer.text, extra = {}) {
+  return { type: 'completed', text, ...extra };
+}
+
+/* langbot's frames hold all of the answer so far, and its id tells answers apart. */
+function langbotResponse(data, answer) {
+  const messages = [];
+  if (answer.id !== data.id) {
+    answer.id = data.id;
+    messages.push({ ...begin(answer), id: data.id });
+  }
+  const text = data.content;
+  if (!data.is_final) {
+    messages.push({ type: 'text', text, delta: text.slice(answer.text.length), id: data.id });
+    answer.text = text;
+  } else {
+    messages.push(end(answer, text, { id: data.id }));
+  }
+  return messages;
+}
+
+function compact(object) {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null));
+}
+
+function utf8Length(text) {
+  return new TextEncoder().encode(text).length;
+}
+
+/* This file is one folder below the gateway's root, whatever prefix a proxy puts before it. */
+function gatewayAddress() {
+  const root = new URL('..', import.meta.url);
+  return root.protocol.startsWith('http') ? root.href.replace(/^http/, 'ws') : 'ws://127.0.0.1:8003';
+}

@@ -1,0 +1,91 @@
+/* What the console knows of each protocol: messages to begin with, and where its statistics are. */
+const now = () => new Date().toISOString();
+const plain = (text) => [{ type: 'Plain', text }];
+
+export const TEMPLATES = {
+  agent_engine: {
+    streaming_query: { type: 'streaming_query', query: 'Write 100 words about rivers' },
+    agent_query: { type: 'agent_query', query: 'Hello!' },
+    tool_call: { type: 'tool_call', tool_name: 'calculator', params: { expression: '123 + 456' } },
+    ping: { type: 'ping' },
+    cancel: { type: 'cancel' },
+  },
+  yychat: {
+    text_message: { type: 'text_message', content: 'Write 100 words about rivers', conversation_id: 'console', use_tools: true, stream: true },
+    heartbeat: { type: 'heartbeat' },
+    ping: { type: 'ping' },
+    get_status: { type: 'get_status' },
+    cancel: { type: 'cancel' },
+  },
+  contact: {
+    chat_message: { type: 'chat_message', message: 'Hello!', timestamp: now() },
+    contact_request: { type: 'contact_request', message: 'Please call me', timestamp: now(), userAgent: navigator.userAgent },
+    ping: { type: 'ping' },
+    cancel: { type: 'cancel' },
+  },
+  langbot: {
+    message: { type: 'message', message: plain('Write 100 words about rivers'), stream: true },
+    'message to the bot of a group': { type: 'message', message: [{ type: 'At', target: 'websocketbot' }, ...plain('Hello!')] },
+    ping: { type: 'ping' },
+    cancel: { type: 'cancel' },
+    disconnect: { type: 'disconnect' },
+  },
+  minimal: {
+    query: { query: 'Write 100 words about rivers' },
+    cancel: { type: 'cancel' },
+  },
+};
+
+/** What a click sends: frames, or a text as it stands. */
+export function quickActions(protocol) {
+  const templates = TEMPLATES[protocol];
+  const [question] = Object.values(templates);
+  return {
+    ...(templates.ping ? { Ping: templates.ping } : {}),
+    Stream: question,
+    Calculator: templates.tool_call || calculate(protocol),
+    Cancel: templates.cancel,
+    'Bad JSON': '{"type": "pi',
+  };
+}
+
+/* Where a client can't call a tool itself, the model is asked to. */
+function calculate(protocol) {
+  const text = 'What is 123 + 456?';
+  switch (protocol) {
+    case 'yychat': return { type: 'text_message', content: text };
+    case 'contact': return { type: 'chat_message', message: text, timestamp: now() };
+    case 'langbot': return { type: 'message', message: plain(text) };
+    default: return { query: text };
+  }
+}
+
+/** `path(address)` of the statistics, and what of them is shown. */
+export const STATISTICS = {
+  agent_engine: {
+    path: () => '/ws/statistics',
+    read: (answer) => ({
+      'Active connections': answer.active_connections, 'Connections in all': answer.total_connections,
+      'Messages sent': answer.total_messages, 'Longest connection, s': longest(answer.connections),
+    }),
+  },
+  yychat: {
+    path: () => '/ws/status',
+    read: ({ data }) => ({
+      'Active connections': data.active_connections, 'Connections in all': data.total_connections,
+      'Messages sent': data.total_messages, 'Connections at most': data.max_connections, 'Uptime, s': data.uptime,
+    }),
+  },
+  langbot: {
+    path: (address) => address.pathname.replace(/^.*(\/api\/v1\/pipelines\/[^/]+\/ws\/).*$/, '$1connections'),
+    read: ({ data }) => ({
+      Connections: data.stats.total_connections, Pipelines: data.stats.pipelines,
+      'Here, person': data.stats.connections_by_session_type.person, 'Here, group': data.stats.connections_by_session_type.group,
+    }),
+  },
+};
+STATISTICS.contact = STATISTICS.minimal = STATISTICS.agent_engine;
+
+function longest(connections) {
+  return Math.max(0, ...(connections || []).map((connection) => connection.uptime));
+}

@@ -1,0 +1,107 @@
+/* What was said, kept for this tab (sessionStorage), so that a reload finds it again. Entries are plain objects:
+ *
+ *   { id, kind: 'question', text, queued? }      what this person asked; `queued`: it waits for the answer before it
+ *   { id, kind: 'answer', state, parts, error? } state: waiting, running, stopping, then completed, failed, offline, lost,
+ *                                                interrupted or cancelled; parts: { text } or { tool }, in their order
+ *   { id, kind: 'other' | 'operator', text }     what others said
+ *   { id, kind: 'fresh' }                        from here on the other side remembers nothing of the above
+ */
+const KEY = 'parley.transcript';
+const SAVE_AFTER_MS = 300;
+
+export const UNDER_WAY = ['waiting', 'running', 'stopping'];
+export const isUnderWay = (entry) => entry.kind === 'answer' && UNDER_WAY.includes(entry.state);
+export const textOf = (answer) => answer.parts.map((part) => part.text || '').join('');
+
+export class Transcript {
+  constructor() {
+    const kept = read();
+    this.entries = kept.entries || [];
+    this.resume = kept.resume; /* the token to go on with */
+    this.next = Math.max(0, ...this.entries.map((entry) => entry.id)) + 1;
+    addEventListener('pagehide', () => this.#write());
+  }
+
+  /** Adds an entry at the end, or behind another. */
+  add(entry, after) {
+    const added = { id: this.next++, ...entry };
+    const at = after ? this.entries.indexOf(after) + 1 : this.entries.length;
+    this.entries.splice(at, 0, added);
+    this.changed();
+    return added;
+  }
+
+  remove(entry) {
+    this.entries = this.entries.filter((other) => other !== entry);
+    this.changed();
+  }
+
+  clear() {
+    this.entries = [];
+    this.resume = undefined;
+    this.changed();
+  }
+
+  /** The question that an answer answers. */
+  questionOf(answer) {
+    const before = this.entries.slice(0, this.entries.indexOf(answer));
+    return before.reverse().find((entry) => entry.kind === 'question');
+  }
+
+  underWay() {
+    return this.entries.find(isUnderWay);
+  }
+
+  /** To be called when an entry has changed. */
+  changed() {
+    if (!this.timer) this.timer = setTimeout(() => this.#write(), SAVE_AFTER_MS);
+  }
+
+  #write() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    let entries = this.entries;
+    while (!write({ entries, resume: this.resume }) && entries.length) entries = entries.slice(Math.ceil(entries.length / 2));
+  }
+}
+
+/** More text of an answer, behind the tools that have run. */
+export function addText(answer, delta) {
+  const last = answer.parts.at(-1);
+  if (last && last.text !== undefined) last.text += delta;
+  else answer.parts.push({ text: delta });
+}
+
+/** All of its text, at its end: adds what is missing, and corrects what differs. */
+export function completeText(answer, text) {
+  const had = textOf(answer);
+  if (text.startsWith(had)) {
+    if (text.length > had.length) addText(answer, text.slice(had.length));
+    return;
+  }
+  answer.parts = [...answer.parts.filter((part) => part.tool), { text }];
+}
+
+/** A tool's step: a new one, or news of one that is there. */
+export function setTool(answer, { id, name, status, ...rest }) {
+  const there = answer.parts.find((part) => part.tool && part.tool.id === id);
+  if (there) Object.assign(there.tool, { status, ...rest });
+  else answer.parts.push({ tool: { id, name, status, ...rest } });
+}
+
+function read() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY)) || {};
+  } catch {
+    return {};
+  }
+}
+
+function write(kept) {
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify(kept));
+    return true;
+  } catch {
+    return false;
+  }
+}

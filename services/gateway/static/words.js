@@ -1,0 +1,93 @@
+/* What the chat page says, in two languages. {name} is filled in. */
+const words = {
+  en: {
+    welcome: 'What would you like to talk about?',
+    welcomeMore: 'parley is a chat with a language model, in real time, on a server of your own.',
+    ideas: [
+      ['At length', 'Write 500 words about how a letter finds its way around the world'],
+      ['Arithmetic', 'What is 123 + 456?'],
+      ['In Chinese', '你好！请用 200 字介绍一下茶的历史'],
+      ['It remembers', 'My name is Ada. Ask me for it later!'],
+    ],
+    yourMessage: 'Your message', placeholder: 'Message', send: 'Send', stop: 'Stop the answer',
+    hint: 'Enter sends · Shift+Enter for a new line · Esc stops',
+    conversation: 'Conversation', newConversation: 'New conversation', settings: 'Settings', dark: 'Dark colours',
+    latest: 'To the latest message', close: 'Close', connectAgain: 'Connect again',
+    connecting: 'Connecting', connected: 'Connected', reconnecting: 'Reconnecting (attempt {attempt} of {tries})',
+    offline: 'Offline',
+    toastConnected: 'Connected', toastLost: 'The connection was lost', toastOffline: 'Not connected: nothing was sent',
+    toastCopied: 'Copied', toastCopyFailed: 'The browser did not allow copying',
+    you: 'You', parley: 'parley', other: 'Someone else', operator: 'From the operator',
+    waiting: 'Waiting for the answer', queued: 'Sent when this answer ends', answering: 'Answering',
+    stopped: 'Stopped.', stopping: 'Stopping…', tryAgain: 'Try again', askAgain: 'Ask again', copy: 'Copy', copyAnswer: 'Copy answer',
+    failed: 'This did not work: {error}',
+    failedOffline: 'This was not sent: there is no connection.',
+    lost: 'The connection was lost before the answer was complete.',
+    interrupted: 'This answer was interrupted when the page was closed.',
+    fresh: 'New connection: what was said above is not remembered',
+    running: 'running', done: 'done', toolFailed: 'failed', arguments: 'Arguments', result: 'Result', noResult: 'None yet',
+    language: 'Language', protocol: 'Protocol', pipeline: 'Pipeline', sessionType: 'Session', person: 'Person',
+    group: 'Group', persona: 'Persona', personaDefault: 'The default one', conversationId: 'Conversation',
+    user: 'User (is the conversation)', stream: 'Show the answer word by word', tools: 'Let the model use tools',
+    token: 'Access token', tokenHint: 'Only if the server asks for one',
+    memoryNote: 'In this protocol the connection is the conversation: a new one starts afresh.',
+    console: 'Console for client builders', docs: 'API documentation',
+  },
+  zh: {
+    welcome: '想聊点什么？',
+    welcomeMore: 'parley：在自己的服务器上，与大模型实时聊天。',
+    ideas: [
+      ['长文', '请写一篇 500 字的文章，讲讲一封信怎样走遍世界'],
+      ['计算', '123 + 456 等于多少？'],
+      ['英文', 'Write 100 words about the history of tea'],
+      ['记忆', '我叫小明，请记住，我等会儿会问你。'],
+    ],
+    yourMessage: '你的消息', placeholder: '输入消息', send: '发送', stop: '停止回答',
+    hint: 'Enter 发送 · Shift+Enter 换行 · Esc 停止',
+    conversation: '对话', newConversation: '新对话', settings: '设置', dark: '深色', latest: '回到最新消息', close: '关闭',
+    connectAgain: '重新连接',
+    connecting: '正在连接', connected: '已连接', reconnecting: '正在重新连接（第 {attempt} 次，共 {tries} 次）', offline: '离线',
+    toastConnected: '已连接', toastLost: '连接已断开', toastOffline: '未连接，消息没有发送',
+    toastCopied: '已复制', toastCopyFailed: '浏览器不允许复制',
+    you: '你', parley: 'parley', other: '其他人', operator: '管理员广播',
+    waiting: '正在等待回答', queued: '当前回答结束后发送', answering: '正在回答',
+    stopped: '已停止。', stopping: '正在停止…', tryAgain: '重试', askAgain: '重新提问', copy: '复制', copyAnswer: '复制回答',
+    failed: '没有成功：{error}',
+    failedOffline: '没有连接，这条消息没有发送。',
+    lost: '回答完成之前连接断开了。',
+    interrupted: '页面关闭时，这个回答被中断了。',
+    fresh: '新的连接：以上内容不会被记住',
+    running: '运行中', done: '完成', toolFailed: '失败', arguments: '参数', result: '结果', noResult: '还没有',
+    language: '语言', protocol: '协议', pipeline: '流水线', sessionType: '会话', person: '单聊', group: '群聊',
+    persona: '人格', personaDefault: '默认', conversationId: '对话', user: '用户（即对话）', stream: '逐字显示回答',
+    tools: '允许模型使用工具', token: '访问令牌', tokenHint: '仅当服务器需要时',
+    memoryNote: '此协议中，一个连接就是一次对话；新的连接从头开始。',
+    console: '客户端调试台', docs: 'API 文档',
+  },
+};
+
+let language = 'en';
+
+/** The words for `key`, filled in. */
+export function t(key, values = {}) {
+  const text = words[language][key];
+  return typeof text === 'string' ? text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '') : text;
+}
+
+/** What the browser would like. */
+export const preferredLanguage = () => (navigator.language.startsWith('zh') ? 'zh' : 'en');
+
+/** Chooses the language, and says everything on the page in it that bears data-t, -label or -placeholder. */
+export function speak(chosen) {
+  language = words[chosen] ? chosen : 'en';
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll('[data-t]')) element.textContent = t(element.dataset.t);
+  for (const element of document.querySelectorAll('[data-t-placeholder]')) element.placeholder = t(element.dataset.tPlaceholder);
+  for (const element of document.querySelectorAll('[data-t-label]')) label(element, t(element.dataset.tLabel));
+}
+
+/** Names a button for those who can't see its picture, and for those who wonder. */
+export function label(element, text) {
+  element.setAttribute('aria-label', text);
+  if (element.localName === 'button') element.title = text;
+}

@@ -1,0 +1,64 @@
+#include "admission.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_origins(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *origin, *host, *allowed;
+        bool loopback, may;
+    } cases[] = {
+        {NULL, "chat.example", NULL, false, true},
+        {"http://chat.example", "chat.example", NULL, false, true},
+        {"https://Chat.Example:8003", "chat.example:8003", NULL, false, true},
+        {"http://chat.example:8004", "chat.example:8003", NULL, false, false},
+        {"http://chat.example.evil.example", "chat.example", NULL, false, false},
+        {"http://evil.example", "chat.example", NULL, true, false},
+        {"http://chat.example", NULL, NULL, false, false},
+        {"http://", "", NULL, true, false},
+        {"", "chat.example", NULL, true, false},
+        {"null", "127.0.0.1:8003", NULL, true, true},
+        {"null", "127.0.0.1:8003", NULL, false, false},
+        {"null", "127.0.0.1:8003", "https://app.example", true, false},
+        {"null", "127.0.0.1:8003", "https://app.example, null", false, true},
+        {"https://app.example", "chat.example", "https://app.example", false, true},
+        {"https://app.example", "chat.example", "https://x.example,https://app.example", false, true},
+        {"https://app.example.evil.example", "chat.example", "https://app.example", false, false},
+        {"https://app.exampl", "chat.example", "https://app.example", false, false},
+        {"http://chat.example", "chat.example", "https://app.example", false, true},
+        {"https://any.example", "chat.example", "*", false, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (admission_origin_allowed(cases[i].origin, cases[i].host, cases[i].allowed, cases[i].loopback) !=
+            cases[i].may)
+            fail_msg("case %zu: %s at %s", i, cases[i].origin, cases[i].host);
+}
+
+static void test_loopback(void **state)
+{
+    (void)state;
+    assert_true(gateway_host_is_loopback("127.0.0.1"));
+    assert_true(gateway_host_is_loopback("127.8.9.10"));
+    assert_true(gateway_host_is_loopback("::1"));
+    assert_false(gateway_host_is_loopback("0.0.0.0"));
+    assert_false(gateway_host_is_loopback("::"));
+    assert_false(gateway_host_is_loopback("128.0.0.1"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_loopback),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
