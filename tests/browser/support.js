@@ -1,0 +1,100 @@
+/* What the browser tests share: a real parley behind the pages, a real Chromium in front, screenshots and axe. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import axe from 'axe-core';
+import { chromium } from 'playwright-core';
+
+const TOP = new URL('../..', import.meta.url).pathname;
+export const BUILD = process.env.PARLEY_BUILD || join(TOP, 'build');
+const PICTURES = join(BUILD, 'browser');
+export const WIDE = { width: 1280, height: 800 };
+export const PHONE = { width: 390, height: 800 };
+
+/** A whole parley with the demo model. `tell('stop gateway')` and `tell('start gateway')` when that is wanted. */
+export async function serve(settings = {}) {
+  const words = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
+  const child = spawn('/usr/bin/python3', [join(TOP, 'tests/support/serve.py'), ...words], {
+    stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, PARLEY_BUILD: BUILD, PYTHONDONTWRITEBYTECODE: '1' },
+  });
+  const ended = new Promise((resolve) => { child.on('exit', resolve); });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => {
+    const { value, done } = await lines.next();
+    assert.ok(!done, 'serve.py ended');
+    return JSON.parse(value);
+  };
+  const { url } = await next();
+  return {
+    url,
+    socket: url.replace(/^http/, 'ws'),
+    async tell(command) {
+      child.stdin.write(`${command}\n`);
+      assert.deepEqual(await next(), { done: command });
+    },
+    async stop() {
+      child.stdin.end();
+      assert.equal(await ended, 0, 'parley did not end cleanly');
+    },
+  };
+}
+
+/** A Chromium of its own. `page(path)` opens one page, and notes all that goes wrong on it in `troubles`. */
+export async function browse(base) {
+  const directory = mkdtempSync(join(tmpdir(), 'parley-browser-'));
+  const context = await chromium.launchPersistentContext(directory, {
+    executablePath: '/usr/bin/chromium', headless: true, viewport: WIDE, locale: 'en-GB', colorScheme: 'light',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync'],
+  });
+  context.setDefaultTimeout(20000);
+  const troubles = [];
+  return {
+    context,
+    troubles,
+    async page(path, prepare = () => {}) {
+      const page = await context.newPage();
+      page.on('pageerror', (error) => troubles.push(`${path}: ${error.message}`));
+      page.on('console', (message) => {
+        if (message.type() === 'error' && !/WebSocket connection|ERR_CONNECTION/.test(message.text())) troubles.push(`${path}: ${message.text()}`);
+      });
+      page.on('request', (request) => {
+        if (!request.url().startsWith(base) && !/^(data|blob|file):/.test(request.url())) troubles.push(`${path} asks ${request.url()}`);
+      });
+      await prepare(page);
+      await page.goto(/^\w+:/.test(path) ? path : base + path);
+      return page;
+    },
+    async stop() {
+      await context.close();
+      rmSync(directory, { recursive: true, force: true });
+      assert.deepEqual(troubles, []);
+    },
+  };
+}
+
+/** Pictures of the page as it is, in light and dark, wide and on a phone, each without a finding of axe. */
+export async function look(page, name) {
+  mkdirSync(PICTURES, { recursive: true });
+  for (const [size, viewport] of Object.entries({ wide: WIDE, phone: PHONE })) {
+    await page.setViewportSize(viewport);
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      await page.screenshot({ path: join(PICTURES, `${name}-${size}-${colorScheme}.png`) });
+      await accessible(page, `${name}, ${size}, ${colorScheme}`);
+    }
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${size}`);
+  }
+  await page.setViewportSize(WIDE);
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
+async function accessible(page, what) {
+  if (!await page.evaluate(() => Boolean(window.axe))) await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  const findings = violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target} ${node.failureSummary}`));
+  assert.deepEqual(findings, [], what);
+}

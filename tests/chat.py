@@ -1,0 +1,262 @@
+#!/usr/bin/python3
+"""Chat with parley from a terminal, in any of its five protocols; the answer appears as it comes.
+
+    tests/chat.py PIPELINE_UUID [QUESTION] [--session-type group] [--multi N]      LangBot
+    tests/chat.py --protocol agent_engine|yychat|contact|minimal [QUESTION]
+
+Without a question it asks for them, until Ctrl-D; Ctrl-C stops an answer. With --multi N as many clients ask the
+question at the same time, and each answer is printed when it is complete. The exit status is 1 if an answer failed.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import urllib.parse
+import uuid
+
+import websockets
+
+
+class Failed(Exception):
+    """What the server said was wrong."""
+
+
+# ---- The protocols: where each lives, how a question is sent, and what a frame means. `read` yields ("text", all text
+# so far), ("end", all text or None for what there was), or ("tool", what happens); it raises Failed.
+
+class AgentEngine:
+    @staticmethod
+    def path(_options):
+        return "/ws/agent"
+
+    @staticmethod
+    def ask(text, _options):
+        return {"type": "streaming_query", "query": text}
+
+    @staticmethod
+    def read(frame, so_far):
+        kind = frame.get("type")
+        if kind == "stream_chunk":
+            yield "text", so_far + frame["content"]
+        elif kind == "stream_end":
+            yield "end", None
+        elif kind == "error":
+            raise Failed(frame["error"])
+
+
+class YYChat:
+    @staticmethod
+    def path(_options):
+        return "/ws/chat"
+
+    @staticmethod
+    def ask(text, options):
+        return {"type": "text_message", "content": text, "conversation_id": options.conversation, "stream": True}
+
+    @staticmethod
+    def read(frame, so_far):
+        kind = frame.get("type")
+        if kind == "stream_chunk":
+            yield "text", so_far + frame["content"]
+        elif kind == "stream_end":
+            yield "end", frame["full_content"]
+        elif kind == "error":
+            raise Failed(frame["error"]["message"])
+
+
+class Contact:
+    @staticmethod
+    def path(_options):
+        return "/contact"
+
+    @staticmethod
+    def ask(text, _options):
+        return {"type": "chat_message", "message": text}
+
+    @staticmethod
+    def read(frame, _so_far):
+        kind = frame.get("type")
+        if kind == "chat_message" and frame.get("sender") == "assistant":
+            yield "end", frame["message"]
+        elif kind == "error":
+            raise Failed(frame["message"])
+
+
+class LangBot:
+    @staticmethod
+    def path(options):
+        pipeline = urllib.parse.quote(options.pipeline, safe="")
+        return f"/api/v1/pipelines/{pipeline}/ws/connect?session_type={options.session_type}"
+
+    @staticmethod
+    def ask(text, options):
+        mention = [{"type": "At", "target": "websocketbot"}] if options.session_type == "group" else []
+        return {"type": "message", "message": [*mention, {"type": "Plain", "text": text}], "stream": True}
+
+    @staticmethod
+    def read(frame, _so_far):
+        if frame.get("type") == "response":
+            yield "end" if frame["data"]["is_final"] else "text", frame["data"]["content"]
+        elif frame.get("type") == "error":
+            raise Failed(frame["message"])
+
+
+class Minimal:
+    @staticmethod
+    def path(options):
+        return f"/ws/chat/{urllib.parse.quote(options.user, safe='')}"
+
+    @staticmethod
+    def ask(text, options):
+        return {"query": text, **({"token": options.token} if options.token else {})}
+
+    @staticmethod
+    def read(frame, so_far):
+        if frame.get("type") == "chunk":
+            yield "text", so_far + frame["content"]
+        elif frame.get("status") == "completed":
+            yield "end", None
+        elif frame.get("type") == "error":
+            raise Failed(frame["content"])
+
+
+PROTOCOLS = {"agent_engine": AgentEngine, "yychat": YYChat, "contact": Contact, "langbot": LangBot, "minimal": Minimal}
+
+
+# ---- One question and its answer
+
+def address(options):
+    url = options.url.rstrip("/") + PROTOCOLS[options.protocol].path(options)
+    return f"{url}{'&' if '?' in url else '?'}parley=1"
+
+
+def connect(options):
+    headers = {"Authorization": f"Bearer {options.token}"} if options.token else {}
+    return websockets.connect(address(options), extra_headers=headers, max_size=None)
+
+
+def events(frame, so_far, protocol):
+    """What a frame means, with the messages of parley's extension, which are the same in all protocols."""
+    if frame.get("type") == "tool":
+        yield "tool", f"[{frame['name']}: {frame['status']}]"
+    elif frame.get("type") == "cancelled":
+        raise Failed("stopped")
+    else:
+        yield from protocol.read(frame, so_far)
+
+
+async def ask(socket, question, options, show):
+    """The whole answer. `show` is called with each new piece of it, and with ("tool", …)."""
+    protocol = PROTOCOLS[options.protocol]
+    so_far = ""
+    await socket.send(json.dumps(protocol.ask(question, options)))
+    async for message in socket:
+        for kind, text in events(json.loads(message), so_far, protocol):
+            if kind == "tool":
+                show(kind, text)
+                continue
+            if text is not None:
+                show("text", text[len(so_far):])
+                so_far = text
+            if kind == "end":
+                return so_far
+    raise Failed("the connection was closed")
+
+
+# ---- The three ways to use it
+
+def show_on_terminal(kind, text):
+    if kind == "text":
+        print(text, end="", flush=True)
+    else:
+        print(f"\033[2m{text}\033[0m" if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
+
+
+async def answer_on_terminal(socket, question, options):
+    """True if there was an answer. Ctrl-C stops it."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, lambda: asyncio.ensure_future(socket.send('{"type":"cancel"}')))
+    try:
+        await ask(socket, question, options, show_on_terminal)
+        print()
+        return True
+    except Failed as failure:
+        print(f"\n{failure}", file=sys.stderr)
+        return False
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def ask_one(options):
+    async with connect(options) as socket:
+        return await answer_on_terminal(socket, options.question, options)
+
+
+async def ask_many(options):
+    async def client(number):
+        try:
+            async with connect(options) as socket:
+                answer = await ask(socket, options.question, options, lambda _kind, _text: None)
+                print(f"--- {number}\n{answer}", flush=True)
+                return True
+        except Failed as failure:
+            print(f"--- {number}\n{failure}", file=sys.stderr, flush=True)
+            return False
+
+    return all(await asyncio.gather(*(client(number + 1) for number in range(options.multi))))
+
+
+async def converse(options):
+    loop = asyncio.get_running_loop()
+    async with connect(options) as socket:
+        print("Connected. Ctrl-D ends, Ctrl-C stops an answer.", file=sys.stderr)
+        while True:
+            print("> ", end="", flush=True)
+            line = await loop.run_in_executor(None, sys.stdin.readline)
+            if not line:
+                print()
+                return True
+            if line.strip() and not await answer_on_terminal(socket, line.strip(), options) and not socket.open:
+                return False
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n", 1)[0], formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=__doc__.split("\n", 2)[2])
+    parser.add_argument("words", nargs="*", metavar="PIPELINE_UUID | QUESTION")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="langbot")
+    parser.add_argument("--url", default="ws://127.0.0.1:8003", help="the gateway (%(default)s)")
+    parser.add_argument("--session-type", choices=("person", "group"), default="person", help="langbot")
+    parser.add_argument("--conversation", default=f"terminal-{uuid.uuid4()}", help="yychat: the conversation's id")
+    parser.add_argument("--user", default=f"terminal-{uuid.uuid4()}", help="minimal: the user's id")
+    parser.add_argument("--token", help="where the gateway asks for one")
+    parser.add_argument("--multi", type=int, default=1, metavar="N", help="so many clients at the same time")
+    parser.add_argument("--question", help="the question, instead of the last argument")
+    options = parser.parse_intermixed_args()
+    words = options.words
+    if options.protocol == "langbot":
+        if not words:
+            parser.error("which pipeline? (or another --protocol)")
+        options.pipeline = words.pop(0)
+    options.question = options.question or " ".join(words)
+    if options.multi > 1 and not options.question:
+        parser.error("--multi takes a question")
+    return options
+
+
+def main():
+    options = parse_arguments()
+    way = ask_many if options.multi > 1 else ask_one if options.question else converse
+    try:
+        sys.exit(0 if asyncio.run(way(options)) else 1)
+    except (OSError, websockets.WebSocketException) as error:
+        sys.exit(f"{address(options)}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""Section 2 of the protocols, row by row: the contact form's documented client, its owner, and his webhook."""
+
+import asyncio
+import collections
+import http.server
+import json
+import threading
+import time
+
+import pytest
+
+from client import eventually
+from dialects import Contact, connect, count, iso, matches, one_of, uuid4
+from model_server import call, refuse, report_results, say
+from stack import Stack, call as rest
+
+APOLOGY = "抱歉，我暂时无法处理您的请求，请稍后再试。"
+OWN_APOLOGY = "The owner is asleep."
+NO_JSON = "消息格式错误，必须是有效的JSON"
+FAILED = "处理消息时出错: "
+
+
+class Webhook:
+    """Takes everything, and counts."""
+
+    def __init__(self):
+        self.bodies = collections.defaultdict(list)
+        bodies = self.bodies
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                bodies[body["request_id"]].append(body)
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture(scope="module")
+def webhook():
+    hook = Webhook()
+    yield hook
+    hook.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def stack(model, webhook, tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "parley.json"
+    url = f"http://127.0.0.1:{webhook.server.server_port}/hook"
+    path.write_text(json.dumps({"pipelines": [{"uuid": "a", "name": "A"}], "contact": {"webhook": url}}))
+    with Stack(model=model, PARLEY_CONFIG=path) as running:
+        running.start(router=1, agent=1, tools=1, gateway=1)
+        yield running
+
+
+def run(stack, scenario, **where):
+    async def connected():
+        async with connect(Contact, stack.gateway.port, **where) as client:
+            await scenario(client)
+    asyncio.run(connected())
+
+
+async def send_request(client, message="Please call me", **fields):
+    await client.send({"type": "contact_request", "message": message, **fields})
+    return (await client.expect("contact_request_received"))["request_id"]
+
+
+def listed(stack, query=""):
+    status, answer = rest(stack.gateway.port, "GET", f"/api/v1/contacts{query}")
+    assert status == 200, answer
+    optional = one_of(str, lambda value: value is None)
+    assert matches(answer, {"next": one_of(count, lambda value: value is None), "contacts": [{
+        "number": count, "request_id": uuid4, "client_id": uuid4, "received_at": iso, "message": str,
+        "timestamp": optional, "userAgent": optional}]}), answer
+    return answer
+
+
+# ---- The documented session
+
+def test_the_documented_session(stack, model, webhook):
+    model.script("在吗", say(["在", "的。"], delay=0.02))
+
+    async def scenario(client):
+        await client.send({"type": "ping"})
+        await client.expect("pong")
+        now = "2025-01-01T12:00:00.000Z"
+        assert await client.answer("在吗", timestamp=now) == "在的。"
+        request = await send_request(client, "请联系我", timestamp=now, userAgent="Mozilla/5.0")
+        await eventually(lambda: webhook.bodies[request], what="posted")
+        body = webhook.bodies[request][0]
+        assert (body["message"], body["timestamp"], body["userAgent"]) == ("请联系我", now, "Mozilla/5.0")
+        assert body["connection_id"] == client.welcome["client_id"]
+        newest = (await asyncio.to_thread(listed, stack))["contacts"][0]
+        assert newest["request_id"] == request and newest["client_id"] == client.welcome["client_id"]
+        assert (newest["message"], newest["timestamp"], newest["userAgent"]) == ("请联系我", now, "Mozilla/5.0")
+    run(stack, scenario)
+
+
+def test_the_other_fields_may_be_left_out(stack):
+    async def scenario(client):
+        request = await send_request(client)
+        newest = (await asyncio.to_thread(listed, stack))["contacts"][0]
+        assert newest["request_id"] == request and newest["timestamp"] is newest["userAgent"] is None
+        assert await client.answer("hello") == "You said: hello"
+        assert await client.answer("hello", timestamp=None, more=[{}]) == "You said: hello"
+        await send_request(client, timestamp=None, userAgent=None)
+    run(stack, scenario)
+
+
+def test_the_answer_is_one_frame_with_the_exact_text(stack, model):
+    text = "emoji 🙂 CJK 会话 escapes \\ \" \n\t\x01 nul \0 end"
+    model.script("long", say(["word "] * 5000))
+
+    async def scenario(client):
+        assert await client.answer(text) == f"You said: {text}"
+        assert await client.answer("long") == "word " * 5000
+        request = await send_request(client, text)
+        newest = (await asyncio.to_thread(listed, stack))["contacts"][0]
+        assert newest["request_id"] == request and newest["message"] == text
+    run(stack, scenario)
+
+
+def test_both_sides_messages_are_kept(stack, model):
+    async def scenario(client):
+        await client.answer("I am Ada")
+        await client.answer("who?")
+        async with connect(Contact, stack.gateway.port) as other:
+            await other.answer("and I?")
+    run(stack, scenario)
+
+    def contents(question):
+        return [message["content"] for message in model.asked(question)[-1].messages if message["role"] != "system"]
+    assert contents("who?") == ["I am Ada", "You said: I am Ada", "who?"]
+    assert contents("and I?") == ["and I?"]
+
+
+def test_tools_are_used_without_a_word(stack, model):
+    model.script("sum", call(("calculator", {"expression": "123 + 456"}), text="One moment. "), report_results())
+
+    async def scenario(client):
+        answer = await client.answer("sum")
+        assert answer.startswith("One moment. ") and "579" in answer
+    run(stack, scenario)
+
+
+def test_a_failing_model_is_an_apology(stack, model):
+    model.script("fails", refuse(500, "out of order"))
+
+    async def scenario(client):
+        assert await client.answer("fails") == APOLOGY
+        assert await client.answer("and on") == "You said: and on"
+    run(stack, scenario)
+
+
+def test_the_apology_is_a_setting(stack, model):
+    model.script("fails", refuse(500, "out of order"))
+    gateway = stack.add("gateway", CONTACT_APOLOGY=OWN_APOLOGY)
+
+    async def scenario():
+        async with connect(Contact, gateway.port) as client:
+            assert await client.answer("fails") == OWN_APOLOGY
+    asyncio.run(scenario())
+    stack.remove(gateway)
+
+
+def test_answers_come_in_the_order_asked_and_pings_at_once(stack, model):
+    model.script("slow", say(["slow ", "answer"], delay=0.3))
+
+    async def scenario(client):
+        for number in range(3):
+            await client.ask_only(f"slow {number}" if number < 2 else "quick")
+        asked = time.monotonic()
+        await client.send({"type": "ping"})
+        frames = [await client.receive() for _ in range(4)]
+        assert [frame["type"] for frame in frames] == ["chat_message_received"] * 3 + ["pong"]
+        assert time.monotonic() - asked < 0.5
+        answers = [(await client.expect("chat_message"))["message"] for _ in range(3)]
+        assert answers == ["slow answer", "slow answer", "You said: quick"]
+        assert len({frame["message_id"] for frame in frames[:3]}) == 3
+    run(stack, scenario)
+
+
+@pytest.mark.parametrize("path", ["/blog/contact", "/a/b/c/contact"])
+def test_under_a_path_prefix(stack, path):
+    async def scenario(client):
+        assert await client.answer("hello") == "You said: hello"
+    run(stack, scenario, path=path)
+
+
+# ---- What is wrong
+
+WRONG = [
+    ("", NO_JSON), ("{", NO_JSON), ("hello", NO_JSON), ('{"type":"ping"} {}', NO_JSON), ("[]", NO_JSON), ("null", NO_JSON),
+    ('"ping"', NO_JSON),
+    ({}, "未知的消息类型: None"), ({"type": None}, "未知的消息类型: None"), ({"type": 5}, "未知的消息类型: None"),
+    ({"type": "nonsense"}, "未知的消息类型: nonsense"), ({"type": "会话"}, "未知的消息类型: 会话"),
+    ({"type": "cancel"}, "未知的消息类型: cancel"),  # only with ?parley=1
+    ({"type": "chat_message"}, FAILED), ({"type": "chat_message", "message": ""}, FAILED),
+    ({"type": "chat_message", "message": " \t\n\u3000"}, FAILED), ({"type": "chat_message", "message": 5}, FAILED),
+    ({"type": "chat_message", "message": "x", "timestamp": 5}, FAILED),
+    ({"type": "contact_request"}, FAILED), ({"type": "contact_request", "message": ""}, FAILED),
+    ({"type": "contact_request", "message": ["x"]}, FAILED),
+    ({"type": "contact_request", "message": "x", "timestamp": {}}, FAILED),
+    ({"type": "contact_request", "message": "x", "userAgent": 5}, FAILED),
+]
+
+
+@pytest.mark.parametrize("frame, says", WRONG, ids=lambda value: str(value)[:60])
+def test_what_is_wrong_is_an_error_and_the_connection_stays(stack, frame, says):
+    async def scenario(client):
+        await client.send_raw(frame if isinstance(frame, str) else json.dumps(frame))
+        await client.expect_error(says)
+        await client.ping()
+    run(stack, scenario)
+
+
+# ---- The owner
+
+def test_requests_are_listed_newest_first_in_pages(stack):
+    async def scenario(client):
+        sent = [await send_request(client, f"number {number}") for number in range(7)]
+        found, query = [], "?limit=3"
+        for _ in range(3):
+            page = await asyncio.to_thread(listed, stack, query)
+            assert len(page["contacts"]) <= 3
+            found += page["contacts"]
+            query = f"?limit=3&before={page['next']}"
+        assert [contact["request_id"] for contact in found[:7]] == sent[::-1]
+        numbers = [contact["number"] for contact in found]
+        assert numbers == sorted(numbers, reverse=True) and len(set(numbers)) == len(numbers)
+        everything = (await asyncio.to_thread(listed, stack))["contacts"]
+        assert everything[:len(found)] == found
+        assert (await asyncio.to_thread(listed, stack, f"?before={everything[-1]['number']}")) == {
+            "contacts": [], "next": None}
+    run(stack, scenario)
+
+
+@pytest.mark.parametrize("query", ["?limit=x", "?limit=0", "?limit=-1", "?before=x", "?before=-1"])
+def test_pages_that_make_no_sense_are_refused(stack, query):
+    assert rest(stack.gateway.port, "GET", f"/api/v1/contacts{query}")[0] == 400
+
+
+def test_each_request_is_posted_once(stack, webhook):
+    async def scenario(client):
+        sent = [await send_request(client, f"once {number}") for number in range(20)]
+        await eventually(lambda: all(webhook.bodies[request] for request in sent), what="all are posted")
+        assert all(len(webhook.bodies[request]) == 1 for request in sent)
+    run(stack, scenario)
+
+
+def test_the_owner_talks_to_everybody(stack):
+    async def scenario(client):
+        async with connect(Contact, stack.gateway.port, path="/blog/contact") as other:
+            status, _ = await asyncio.to_thread(
+                rest, stack.gateway.port, "POST", "/api/v1/contacts/broadcast", {"message": "我在 🙂"})
+            assert status == 200
+            for heard in (client, other):
+                assert (await heard.expect("chat_message"))["message"] == "我在 🙂"
+    run(stack, scenario)
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{", [], {}, {"message": ""}, {"message": 5}, {"message": None}])
+def test_a_broadcast_without_a_message_is_refused(stack, body):
+    status, _ = rest(stack.gateway.port, "POST", "/api/v1/contacts/broadcast", body)
+    assert status == 400
+
+
+def test_the_server_pings_every_20_seconds(stack):
+    async def scenario(client):
+        pinged = []
+        pong = client.socket.pong
+
+        async def note(*arguments):
+            pinged.append(time.monotonic())
+            await pong(*arguments)
+        begun = time.monotonic()
+        client.socket.pong = note
+        await eventually(lambda: pinged, timeout=30, what="a ping")
+        assert 15 < pinged[0] - begun < 26
+    run(stack, scenario)

@@ -1,0 +1,224 @@
+"""Contact requests: kept, listed, and posted to the webhook once, whatever it answers and whoever dies."""
+
+import asyncio
+import collections
+import http.server
+import json
+import threading
+import time
+import uuid
+
+import pytest
+
+import messages
+from bus import Bus
+from client import eventually
+from stack import Stack
+
+
+class Webhook:
+    """Answers each request id by its own script, then 200. A script's number is a status, None no answer at all."""
+
+    def __init__(self):
+        self.posts = []  # (request id, status answered)
+        self.bodies = {}
+        self.scripts = collections.defaultdict(list)
+        self.default = 200
+        webhook = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                webhook.answer(self)
+
+            def log_message(self, *_arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, request):
+        body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        identity = body["request_id"]
+        assert request.headers["Idempotency-Key"] == identity
+        self.bodies[identity] = body
+        status = self.scripts[identity].pop(0) if self.scripts[identity] else self.default
+        self.posts.append((identity, status))
+        if status is None:
+            time.sleep(4)
+            return
+        request.send_response(status)
+        request.send_header("Content-Length", "2")
+        request.end_headers()
+        request.wfile.write(b"ok")
+
+    def taken(self, identity):
+        """How often it has answered that one with 2xx."""
+        return sum(1 for got, status in self.posts if got == identity and status and status // 100 == 2)
+
+    def tries(self, identity):
+        return [status for got, status in self.posts if got == identity]
+
+
+@pytest.fixture(scope="module")
+def webhook():
+    hook = Webhook()
+    yield hook
+    hook.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def stack(webhook, tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "parley.json"
+    path.write_text(json.dumps({"pipelines": [{"uuid": "a", "name": "A"}],
+                                "contact": {"webhook": webhook.url, "owner": "Ada"}}))
+    with Stack(PARLEY_CONFIG=path, WEBHOOK_TIMEOUT_MS=2000) as running:
+        running.start(router=2)
+        yield running
+
+
+def run(stack, scenario):
+    async def connected():
+        async with Bus(stack.broker.port) as bus:
+            await scenario(bus)
+    asyncio.run(connected())
+
+
+async def send(bus, message="call me", identity=None, **fields):
+    identity = identity or str(uuid.uuid4())
+    contact = messages.Contact(request=identity, connection="c1", message=message.encode(),
+                               received_ms=1735689600123, **fields)
+    stored = await bus.command("contact", contact, messages.ContactStored)
+    assert not stored.failure, stored.failure
+    return identity
+
+
+async def pages(bus, limit):
+    """All pages, newest first."""
+    before, found = 0, []
+    while True:
+        page = await bus.command("contact_list", messages.ContactList(before=before, limit=limit), messages.ContactPage)
+        assert not page.failure and len(page.contacts) <= limit
+        found.append([listed.contact.request for listed in page.contacts])
+        before = page.next
+        if not before:
+            return found
+
+
+def test_it_is_posted_with_all_that_is_known(stack, webhook):
+    async def scenario(bus):
+        identity = await send(bus, "ring\0 me 🙂", timestamp=b"now-ish", user_agent=b"Browser/1", user="u1")
+        await eventually(lambda: webhook.taken(identity), what="posted")
+        assert webhook.bodies[identity] == {
+            "request_id": identity, "message": "ring\0 me 🙂", "timestamp": "now-ish", "userAgent": "Browser/1",
+            "received_at": "2025-01-01T00:00:00.123000", "connection_id": "c1", "user": "u1", "owner": "Ada"}
+        bare = await send(bus)
+        await eventually(lambda: webhook.taken(bare), what="posted")
+        assert webhook.bodies[bare]["timestamp"] is None and webhook.bodies[bare]["userAgent"] is None
+    run(stack, scenario)
+
+
+def test_it_is_tried_until_it_is_taken_and_then_never_again(stack, webhook):
+    async def scenario(bus):
+        scripts = {"refused": [500, 404], "redirected": [302], "silent": [None], "fine": []}
+        sent = {}
+        for name, script in scripts.items():
+            sent[name] = str(uuid.uuid4())
+            webhook.scripts[sent[name]] = list(script)
+            await send(bus, name, identity=sent[name])
+        for name, script in scripts.items():
+            await eventually(lambda: webhook.taken(sent[name]), 30, name)
+            assert webhook.tries(sent[name]) == [*script, 200]
+        await send(bus, identity=sent["fine"])  # again
+        last = await send(bus, "last")
+        await eventually(lambda: webhook.taken(last), what="last")
+        assert all(webhook.taken(identity) == 1 for identity in sent.values())
+    run(stack, scenario)
+
+
+def test_pages_newest_first(stack, webhook):
+    async def scenario(bus):
+        sent = [await send(bus, f"number {number}") for number in range(25)]
+        everything = await pages(bus, 10)
+        assert all(len(page) == 10 for page in everything[:-1])
+        listed = [identity for page in everything for identity in page]
+        assert listed[:25] == sent[::-1] and len(set(listed)) == len(listed)
+        assert (await pages(bus, 100))[0] == listed
+        page = await bus.command("contact_list", messages.ContactList(limit=1, before=1), messages.ContactPage)
+        assert not page.contacts and not page.next
+    run(stack, scenario)
+
+
+def test_what_is_wrong_is_refused(stack):
+    async def scenario(bus):
+        for contact in (messages.Contact(request="x", connection="c"),
+                        messages.Contact(request="no/token", connection="c", message=b"m"),
+                        messages.Contact(request="x", connection="c", message=b"x" * (2 << 20))):
+            assert (await bus.command("contact", contact, messages.ContactStored)).failure
+    run(stack, scenario)
+
+
+def test_none_is_lost_when_everything_dies(stack, webhook):
+    """Last: everything starts anew. The webhook is out of order while they come."""
+    sent = []
+
+    async def before(bus):
+        webhook.default = 503
+        sent.extend([await send(bus, f"kept {number}") for number in range(10)])
+        await eventually(lambda: any(webhook.tries(identity) for identity in sent), what="a try")
+    run(stack, before)
+    for process in [*stack.running(), stack.broker]:
+        process.kill()
+    webhook.default = 200
+    taken = {identity: webhook.taken(identity) for identity, _status in webhook.posts}
+    stack.broker.start()
+    for process in stack.services:
+        stack.restart(process)
+
+    async def after(bus):
+        await eventually(lambda: all(webhook.taken(identity) for identity in sent), 90, "all are posted")
+        listed = [identity for page in await pages(bus, 7) for identity in page]
+        assert listed[:10] == sent[::-1]
+        assert all(webhook.taken(identity) == 1 for identity in sent)
+        assert all(webhook.taken(identity) == before for identity, before in taken.items() if before), "posted again"
+    run(stack, after)
+
+
+def test_a_broker_that_dies_before_the_acknowledgement_gets_it_later(stack, webhook):
+    """The webhook's answer comes while there is no broker: it is acknowledged when that is back, and not posted again."""
+    identity = str(uuid.uuid4())
+    webhook.scripts[identity] = [200]
+    slow = threading.Event()
+    answer = webhook.answer
+
+    def held(request):
+        slow.wait(10)
+        answer(request)
+
+    async def before(bus):
+        webhook.answer = held
+        await send(bus, identity=identity)
+        info = {"num_ack_pending": 0}
+        while not info["num_ack_pending"]:
+            info = json.loads(await bus.request("$JS.API.CONSUMER.INFO.CONTACTS.webhook", b""))
+    run(stack, before)
+    stack.broker.kill()
+    slow.set()
+    deadline = time.monotonic() + 10
+    while not webhook.taken(identity) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stack.broker.start()
+
+    async def after(bus):
+        async def pending():
+            info = json.loads(await bus.request("$JS.API.CONSUMER.INFO.CONTACTS.webhook", b""))
+            return info["num_ack_pending"] + info["num_pending"]
+        deadline = time.monotonic() + 60
+        while await pending():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        assert webhook.taken(identity) == 1
+    try:
+        run(stack, after)
+    finally:
+        webhook.answer = answer

@@ -1,0 +1,108 @@
+"""The edge: who may connect, how many, and how a connection ends."""
+
+import asyncio
+
+import pytest
+import websockets
+
+from client import connect
+from model_server import say
+from stack import get
+
+
+def test_pages_and_unknown_paths(stack):
+    assert get(stack.gateway.port, "/")[0] == 200
+    assert get(stack.gateway.port, "/nothing/here")[0] == 404
+    assert get(stack.gateway.port, "/static/../../etc/passwd")[0] in (400, 404)
+
+
+def refused(url, **options):
+    async def scenario():
+        with pytest.raises(websockets.InvalidStatusCode) as refusal:
+            async with connect(url, **options):
+                pass
+        return refusal.value.status_code
+    return asyncio.run(scenario())
+
+
+def test_a_foreign_origin_is_refused(stack):
+    assert refused(stack.url, origin="https://elsewhere.example") == 403
+    assert refused(stack.url, origin="http://127.0.0.1.elsewhere.example") == 403
+
+    async def own(origin):
+        async with connect(stack.url, origin=origin) as client:
+            await client.ping()
+    asyncio.run(own(f"http://127.0.0.1:{stack.gateway.port}"))
+    asyncio.run(own("null"))
+
+
+def test_an_unknown_path_is_no_websocket(stack):
+    assert refused(stack.url + "/elsewhere") == 404
+
+
+def test_beyond_the_connection_limit_503(stack, model):
+    gateway = stack.add("gateway", WS_MAX_CONNECTIONS=5)
+    url = f"ws://127.0.0.1:{gateway.port}/ws/agent"
+
+    async def scenario():
+        clients = [connect(url) for _ in range(5)]
+        opened = [await client.__aenter__() for client in clients]
+        with pytest.raises(websockets.InvalidStatusCode) as refusal:
+            async with connect(url):
+                pass
+        assert refusal.value.status_code == 503
+        await opened[0].close()
+
+        async def again():
+            try:
+                async with connect(url) as client:
+                    await client.ping()
+                return True
+            except websockets.InvalidStatusCode:
+                return False
+        for _ in range(200):
+            if await again():
+                break
+            await asyncio.sleep(0.02)
+        else:
+            raise AssertionError("a place that was given back is not used again")
+        for client in opened[1:]:
+            await client.close()
+    asyncio.run(scenario())
+    stack.remove(gateway)
+
+
+def test_server_pings_and_closes_who_answers_none(stack):
+    gateway = stack.add("gateway", WS_HEARTBEAT_INTERVAL=1)
+
+    async def scenario():
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"GET /ws/agent HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+        data = await asyncio.wait_for(reader.read(), 20)  # up to the end
+        assert b"101" in data.split(b"\r\n")[0]
+        assert b"\x89\x00" in data or b"\x89" in data, "no ping"
+        writer.close()
+
+        async with connect(f"ws://127.0.0.1:{gateway.port}/ws/agent") as client:
+            await asyncio.sleep(4)  # pongs are sent by the library
+            await client.ping()
+    asyncio.run(scenario())
+    stack.remove(gateway)
+
+
+def test_shutdown_ends_answers_and_closes_with_1001(stack, model):
+    gateway = stack.add("gateway")
+    model.script("draining", say(["piece "] * 20, delay=0.05))
+
+    async def scenario():
+        async with connect(f"ws://127.0.0.1:{gateway.port}/ws/agent") as client:
+            await client.ask_only("draining")
+            await client.until_chunk()
+            gateway.terminate()
+            answer = await client.collect()
+            assert answer.final["type"] == "stream_end"
+            assert (await client.closed())[0] == 1001
+    asyncio.run(scenario())
+    assert gateway.wait(15) == 0
+    gateway.killed = True
