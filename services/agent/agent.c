@@ -12,7 +12,6 @@
 
 #define JOBS_UNDER_WAY_MAX 100000 /* of all agents together */
 #define MESSAGE_MEMORY     (64u << 20)
-#define FLUSH_MS           2000
 #define DRAIN_RESERVE_S    5 /* of DRAIN_SECONDS, for handing back what is left */
 
 /* ---- The queue */
@@ -20,13 +19,6 @@
 static bool has_room(const struct agent *agent)
 {
     return !agent->draining && agent->turn_count < (size_t)agent->settings->max_turns;
-}
-
-static void on_flushed(void *arg)
-{
-    struct agent *agent = arg;
-
-    service_drained(agent->service);
 }
 
 void agent_count_changed(struct agent *agent)
@@ -37,7 +29,7 @@ void agent_count_changed(struct agent *agent)
     if (agent->draining && agent->turn_count == 0) {
         alarm_clear(agent->alarms, &agent->grace);
         emit_flush(agent->emit);
-        bus_flush(agent->bus, FLUSH_MS, on_flushed, agent);
+        service_drained(agent->service);
     }
 }
 
@@ -65,6 +57,7 @@ static void on_connected(void *arg)
     };
     agent->consumer = consumer_new(agent->bus, &options, on_job, agent);
     consumer_set_open(agent->consumer, has_room(agent));
+    agent->backlog = backlog_new(agent->bus, STREAM_JOBS, name, agent->metrics.pending);
 }
 
 static void on_working(uv_timer_t *timer)
@@ -109,6 +102,7 @@ static void make_metrics(struct agent_metrics *out, struct metrics *in)
     static const char tokens[] = "parley_tokens_total", tokens_help[] = "tokens, as told by the provider";
     static const char tools[] = "parley_tool_calls_total", tools_help[] = "tool calls answered";
 
+    out->pending = metrics_gauge(in, "parley_jobs_pending", "jobs of this pool that no agent has been given yet", NULL);
     out->running = metrics_gauge(in, "parley_turns_running", "turns running now", NULL);
     out->completed = metrics_counter(in, turns, turns_help, "state=\"completed\"");
     out->failed = metrics_counter(in, turns, turns_help, "state=\"failed\"");
@@ -143,6 +137,7 @@ static void make_completion_options(struct agent *agent)
         .connect_timeout_ms = settings->connect_timeout_ms,
         .first_token_timeout_ms = settings->first_token_timeout_ms,
         .stall_timeout_ms = settings->stall_timeout_ms,
+        .total_timeout_ms = settings->total_timeout_ms,
         .retry_after_max_ms = settings->retry_after_max_ms,
         .max_event_bytes = (size_t)settings->max_event_bytes,
         .max_call_bytes = (size_t)settings->max_call_bytes,
@@ -188,6 +183,7 @@ void agent_free(struct agent **agent_ptr)
 
     if (agent->consumer != NULL)
         consumer_free(&agent->consumer);
+    backlog_free(&agent->backlog);
     while (agent->turns != NULL)
         turn_free(agent->turns);
     toolbox_free(&agent->toolbox);

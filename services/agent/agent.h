@@ -4,6 +4,7 @@
 
 #include "agent_settings.h"
 #include "alarm.h"
+#include "backlog.h"
 #include "completion.h"
 #include "emit.h"
 #include "service.h"
@@ -14,6 +15,7 @@
 struct turn;
 
 struct agent_metrics {
+    struct metric *pending; /* jobs */
     struct metric *running, *completed, *failed, *cancelled;
     struct metric *attempts, *takeovers;
     struct metric *first_token_seconds, *turn_seconds;
@@ -37,7 +39,8 @@ struct agent {
     struct alarms *alarms;
     struct emit *emit;
     struct toolbox *toolbox;
-    struct consumer *consumer; /* NULL before the first connection */
+    struct consumer *consumer; /* NULL before the first connection, and so is the next */
+    struct backlog *backlog;
     struct agent_metrics metrics;
     uv_timer_t working; /* tells the queue, and silent turns' listeners, that we are at work */
     struct alarm grace; /* of the drain */

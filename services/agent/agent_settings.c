@@ -9,6 +9,7 @@
 
 #define FIELD(name) offsetof(struct agent_settings, name)
 #define HOUR_MS     (60 * 60 * 1000)
+#define CALLS_MAX   4999 /* of a turn: each is two steps, and gateways take fewer than 10,000 */
 
 const struct setting agent_settings_table[] = {
     {"LLM_PROVIDER", SETTING_TEXT, FIELD(provider), "openai", 1, 64, "", "which kind of model provider answers", false},
@@ -22,6 +23,8 @@ const struct setting agent_settings_table[] = {
      "how long the provider may take until its first word", false},
     {"LLM_STALL_TIMEOUT_MS", SETTING_INTEGER, FIELD(stall_timeout_ms), "30000", 10, HOUR_MS, "ms",
      "how long the provider may be silent in mid-answer", false},
+    {"LLM_TOTAL_TIMEOUT_MS", SETTING_INTEGER, FIELD(total_timeout_ms), "600000", 10, 24 * HOUR_MS, "ms",
+     "how long the provider may take for one answer in all", false},
     {"LLM_RETRY_AFTER_MAX_MS", SETTING_INTEGER, FIELD(retry_after_max_ms), "20000", 0, HOUR_MS, "ms",
      "the longest Retry-After of the provider that is waited for", false},
     {"LLM_MAX_EVENT_BYTES", SETTING_INTEGER, FIELD(max_event_bytes), "1048576", 1024, 64 << 20, "bytes",
@@ -74,6 +77,10 @@ int agent_settings_check(const void *values, char *reason, size_t reason_size)
     if (!id_is_token(settings->pool, strlen(settings->pool))) {
         snprintf(reason, reason_size, "AGENT_POOL: '%s' has other characters than letters, digits, '_' and '-'",
                  settings->pool);
+        return ERR_INVALID;
+    }
+    if (settings->max_tool_rounds * settings->max_round_calls > CALLS_MAX) {
+        snprintf(reason, reason_size, "AGENT_MAX_TOOL_ROUNDS times AGENT_MAX_ROUND_CALLS is more than %d", CALLS_MAX);
         return ERR_INVALID;
     }
     return ERR_NONE;

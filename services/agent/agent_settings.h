@@ -6,7 +6,8 @@
 
 struct agent_settings {
     char *provider, *base_url, *api_key, *model;
-    int64_t connect_timeout_ms, first_token_timeout_ms, stall_timeout_ms, retry_after_max_ms, max_event_bytes;
+    int64_t connect_timeout_ms, first_token_timeout_ms, stall_timeout_ms, total_timeout_ms, retry_after_max_ms,
+        max_event_bytes;
     char *pool;
     int64_t max_turns, max_attempts, max_resumes;
     int64_t max_answer_bytes, context_tokens;

@@ -27,6 +27,7 @@ struct checkpoint {
 };
 
 static void advance(struct checkpoint *checkpoint);
+static void read_record(struct checkpoint *checkpoint);
 
 static void on_alarm(void *arg)
 {
@@ -56,25 +57,38 @@ static void segment_key(const struct checkpoint *checkpoint, char out[SUBJECT_SI
     snprintf(out, SUBJECT_SIZE, "%s.%u", checkpoint->options.turn, checkpoint->segments);
 }
 
-/* Somebody's text stands where our segment goes. Revisions count through the bucket: one before our claim is what a
- * dead attempt left, one after it is from a later attempt. */
+static const char *segment_text(const struct checkpoint *checkpoint)
+{
+    return checkpoint->options.transcript->text.data + (size_t)checkpoint->segments * CHECKPOINT_SEGMENT_BYTES;
+}
+
+static void segment_written(struct checkpoint *checkpoint)
+{
+    checkpoint->segments++;
+    checkpoint->segment_revision = STORE_NEW;
+    advance(checkpoint);
+}
+
+/* Something stands where our segment goes. Revisions count through the bucket: one before our claim is what a dead
+ * attempt left, and is overwritten even where it is equal, so that nobody who knows that revision can. One after it is
+ * our own, whose acknowledgement was lost; or an attempt's that does not know yet that it is dead; or a later one's. */
 static void on_segment_read(void *arg, int err, const void *value, size_t len, uint64_t revision)
 {
     struct checkpoint *checkpoint = arg;
+    bool since_claim = revision > checkpoint->claim_revision;
 
-    (void)value;
-    (void)len;
-    if (err == ERR_NOT_FOUND)
-        revision = STORE_NEW;
-    else if (err != ERR_NONE) {
+    if (err != ERR_NONE && err != ERR_NOT_FOUND) {
         fail(checkpoint, err);
-        return;
-    } else if (revision > checkpoint->claim_revision) {
-        lose(checkpoint);
-        return;
+    } else if (err == ERR_NONE && since_claim && len == CHECKPOINT_SEGMENT_BYTES &&
+               memcmp(value, segment_text(checkpoint), len) == 0) {
+        segment_written(checkpoint);
+    } else {
+        checkpoint->segment_revision = err == ERR_NONE ? revision : STORE_NEW;
+        if (err == ERR_NONE && since_claim)
+            read_record(checkpoint);
+        else
+            advance(checkpoint);
     }
-    checkpoint->segment_revision = revision;
-    advance(checkpoint);
 }
 
 static void on_segment_written(void *arg, int err, uint64_t revision, bool duplicate)
@@ -90,20 +104,17 @@ static void on_segment_written(void *arg, int err, uint64_t revision, bool dupli
     } else if (err != ERR_NONE) {
         fail(checkpoint, err);
     } else {
-        checkpoint->segments++;
-        checkpoint->segment_revision = STORE_NEW;
-        advance(checkpoint);
+        segment_written(checkpoint);
     }
 }
 
 static void write_segment(struct checkpoint *checkpoint)
 {
-    const struct buf *text = &checkpoint->options.transcript->text;
     struct buf value = {0};
     char key[SUBJECT_SIZE];
 
     segment_key(checkpoint, key);
-    buf_append(&value, text->data + (size_t)checkpoint->segments * CHECKPOINT_SEGMENT_BYTES, CHECKPOINT_SEGMENT_BYTES);
+    buf_append(&value, segment_text(checkpoint), CHECKPOINT_SEGMENT_BYTES);
     store_call_put(checkpoint->options.bus, BUCKET_TURNS, key, checkpoint->segment_revision, &value, on_segment_written,
                    checkpoint, &checkpoint->call);
     buf_deinit(&value);
@@ -111,12 +122,18 @@ static void write_segment(struct checkpoint *checkpoint)
 
 /* ---- The record */
 
+/* A cancellation that was left there stays until it is carried out: should we not come to that, the next attempt does.
+ */
 static void adopt(struct checkpoint *checkpoint, const Parley__TurnRecord *record, uint64_t revision)
 {
+    bool cancel_asked = record->state == PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED;
+
     checkpoint->revision = revision;
     checkpoint->dirty = true;
+    if (cancel_asked && checkpoint->state == PARLEY__TURN_STATE__TURN_STATE_RUNNING)
+        checkpoint->state = PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED;
     advance(checkpoint);
-    if (record->state == PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED)
+    if (cancel_asked)
         checkpoint->handlers.cancel_asked(checkpoint->arg);
 }
 
@@ -136,14 +153,20 @@ static void on_record_read(void *arg, int err, const void *value, size_t len, ui
         lose(checkpoint);
 }
 
+/* The record was changed, or is suspected to be: who has it? */
+static void read_record(struct checkpoint *checkpoint)
+{
+    store_call_get(checkpoint->options.bus, BUCKET_TURNS, checkpoint->options.turn, on_record_read, checkpoint,
+                   &checkpoint->call);
+}
+
 static void on_record_written(void *arg, int err, uint64_t revision, bool duplicate)
 {
     struct checkpoint *checkpoint = arg;
 
     (void)duplicate;
     if (err == ERR_CONFLICT) {
-        store_call_get(checkpoint->options.bus, BUCKET_TURNS, checkpoint->options.turn, on_record_read, checkpoint,
-                       &checkpoint->call);
+        read_record(checkpoint);
         return;
     }
     if (err != ERR_NONE) {

@@ -13,8 +13,6 @@
 #include "transcript.h"
 #include "wire.h"
 
-#define CHECKPOINT_SEGMENT_BYTES (32u * 1024)
-
 struct checkpoint_options { /* all lent until checkpoint_free() */
     struct bus *bus;
     struct alarms *alarms;

@@ -54,7 +54,8 @@ static void on_written(void *arg, int err, uint64_t revision, bool duplicate)
         read_record(claim); /* somebody else was quicker; or nobody knows whether it was written */
 }
 
-/* Our record: what is there, under our name. */
+/* Our record: what is there, under our name. A cancellation that was asked for stays until it is carried out: should we
+ * not come to that, the next attempt finds it. */
 static void write_record(struct claim *claim, Parley__TurnRecord *before, uint64_t revision)
 {
     Parley__TurnRecord fresh = PARLEY__TURN_RECORD__INIT;
@@ -62,7 +63,8 @@ static void write_record(struct claim *claim, Parley__TurnRecord *before, uint64
     struct buf value = {0};
 
     record->turn = (char *)claim->options.turn;
-    record->state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
+    if (record->state != PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED)
+        record->state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
     record->attempt = claim->options.attempt;
     if (record->started_ms == 0)
         record->started_ms = claim->options.started_ms;

@@ -28,13 +28,16 @@ struct completion {
     struct http_request *http;
     struct provider_request request; /* its body only until it is sent */
     uv_timer_t timer;                /* until the second try, or for the end of an answer that is complete */
+    uv_timer_t limit;                /* of all of it */
+    int open_handles;
     bool retried;
 
     enum body_kind kind;
     struct sse sse;
     struct buf body; /* of an error, or an answer in one piece */
     struct provider_parser *parser;
-    uint64_t progress_at; /* of the loop's clock, ms: asked, or got an event */
+    uint64_t progress;    /* as the parser counts it */
+    uint64_t progress_at; /* of the loop's clock, ms: asked, or got something that was not empty */
     bool event_came, text_came;
 
     int err; /* of a stream that can't be gone on with */
@@ -44,9 +47,11 @@ struct completion {
     int depth;  /* of our callbacks on the stack: it is freed when the last one leaves */
 };
 
-static void free_closed(uv_handle_t *handle)
+static void on_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct completion *completion = handle->data;
+    if (--completion->open_handles == 0)
+        free(completion);
 }
 
 static void release(struct completion *completion)
@@ -56,7 +61,8 @@ static void release(struct completion *completion)
     buf_deinit(&completion->body);
     buf_deinit(&completion->reason);
     completion->options->provider->parser_free(&completion->parser);
-    uv_close((uv_handle_t *)&completion->timer, free_closed);
+    uv_close((uv_handle_t *)&completion->timer, on_closed);
+    uv_close((uv_handle_t *)&completion->limit, on_closed);
 }
 
 static void enter(struct completion *completion)
@@ -96,6 +102,8 @@ static void end(struct completion *completion, struct completion_result *result)
     assert(!completion->ended);
     completion->ended = true;
     http_cancel(&completion->http);
+    uv_timer_stop(&completion->timer);
+    uv_timer_stop(&completion->limit);
     completion->handlers->done(completion->arg, result);
 }
 
@@ -136,7 +144,7 @@ static void fail_stream(struct completion *completion)
         break;
     case ERR_TIMEOUT:
         fail(completion, ERR_TIMEOUT, completion->text_came,
-             completion->event_came ? " stopped in mid-answer" : " did not answer in time", "");
+             completion->progress > 0 ? " stopped in mid-answer" : " did not answer in time", "");
         break;
     default:
         fail(completion, ERR_INVALID, false, "'s answer is not understood", detail);
@@ -156,30 +164,44 @@ static void on_text(void *arg, const char *text, size_t len)
 
 static const struct provider_sink sink = {on_text};
 
+static void note_progress(struct completion *completion)
+{
+    struct provider_outcome outcome;
+    finished(completion, &outcome);
+    if (outcome.progress == completion->progress)
+        return;
+    completion->progress = outcome.progress;
+    completion->progress_at = uv_now(completion->loop);
+}
+
+/* What is sent only to keep the connection alive, whatever it is, keeps http_client's deadlines from passing. */
+static bool is_stalled(const struct completion *completion)
+{
+    const struct completion_options *options = completion->options;
+    int64_t limit_ms = completion->progress > 0 ? options->stall_timeout_ms : options->first_token_timeout_ms;
+    uint64_t quiet_ms = uv_now(completion->loop) - completion->progress_at;
+    return limit_ms > 0 && quiet_ms > (uint64_t)limit_ms;
+}
+
 static void on_event(void *arg, const char *type, const char *data, size_t len)
 {
     struct completion *completion = arg;
     if (completion->ended || completion->err)
         return;
-    completion->progress_at = uv_now(completion->loop);
     completion->err = completion->options->provider->parse(completion->parser, type, data, len, &completion->reason);
-    if (!completion->err)
-        completion->event_came = true;
+    if (completion->err)
+        return;
+    completion->event_came = true;
+    note_progress(completion);
 }
 
 static void take_events(struct completion *completion, const char *bytes, size_t len)
 {
-    const struct completion_options *options = completion->options;
     int err = sse_feed(&completion->sse, bytes, len, on_event, completion);
     if (err && !completion->err) {
         completion->err = err;
-        buf_printf(&completion->reason, "an event has more than %zu bytes", options->max_event_bytes);
+        buf_printf(&completion->reason, "an event has more than %zu bytes", completion->options->max_event_bytes);
     }
-    /* Comments that keep the connection alive also keep http_client's deadlines from passing. */
-    int64_t limit_ms = completion->event_came ? options->stall_timeout_ms : options->first_token_timeout_ms;
-    uint64_t quiet_ms = uv_now(completion->loop) - completion->progress_at;
-    if (!completion->err && limit_ms > 0 && quiet_ms > (uint64_t)limit_ms)
-        completion->err = ERR_TIMEOUT;
 }
 
 static void take_whole(struct completion *completion, const char *bytes, size_t len)
@@ -211,6 +233,18 @@ static void on_linger(uv_timer_t *timer)
     leave(completion);
 }
 
+static void on_limit(uv_timer_t *timer)
+{
+    struct completion *completion = timer->data;
+    struct provider_outcome outcome;
+    enter(completion);
+    if (finished(completion, &outcome))
+        succeed(completion);
+    else
+        fail(completion, ERR_TIMEOUT, false, " took too long", "");
+    leave(completion);
+}
+
 static void take_answer(struct completion *completion, const char *bytes, size_t len)
 {
     struct provider_outcome outcome;
@@ -222,9 +256,12 @@ static void take_answer(struct completion *completion, const char *bytes, size_t
         take_events(completion, bytes, len);
     if (completion->ended)
         return;
+    bool is_finished = finished(completion, &outcome);
+    if (!completion->err && !is_finished && is_stalled(completion))
+        completion->err = ERR_TIMEOUT;
     if (completion->err)
         fail_stream(completion);
-    else if (finished(completion, &outcome) && !uv_is_active((uv_handle_t *)&completion->timer))
+    else if (is_finished && !uv_is_active((uv_handle_t *)&completion->timer))
         uv_timer_start(&completion->timer, on_linger, LINGER_MS, 0);
 }
 
@@ -356,9 +393,21 @@ static void ask(struct completion *completion)
                                  &request->body, on_body, on_done, completion);
 }
 
+/* After the provider's own headers. */
+static void add_trace(struct provider_request *request, const struct trace *trace)
+{
+    char text[TRACE_TEXT_SIZE];
+    size_t at = 0;
+    while (request->headers[at].len > 0)
+        at++;
+    assert(at < sizeof request->headers / sizeof *request->headers);
+    trace_next(trace, text);
+    buf_printf(&request->headers[at], TRACE_HEADER ": %s", text);
+}
+
 struct completion *completion_start(struct http_client *client, uv_loop_t *loop,
                                     const struct completion_options *options, const struct prompt *prompt,
-                                    const struct completion_handlers *handlers, void *arg)
+                                    const struct trace *trace, const struct completion_handlers *handlers, void *arg)
 {
     struct completion *completion = mem_alloc(sizeof *completion);
     completion->loop = loop;
@@ -367,10 +416,15 @@ struct completion *completion_start(struct http_client *client, uv_loop_t *loop,
     completion->handlers = handlers;
     completion->arg = arg;
     uv_timer_init(loop, &completion->timer);
-    completion->timer.data = completion;
+    uv_timer_init(loop, &completion->limit);
+    completion->timer.data = completion->limit.data = completion;
+    completion->open_handles = 2;
+    uv_timer_start(&completion->limit, on_limit, (uint64_t)options->total_timeout_ms, 0);
     sse_init(&completion->sse, options->max_event_bytes);
     completion->parser = options->provider->parser_new(&sink, completion, options->max_call_bytes);
     options->provider->request(&options->endpoint, prompt, &completion->request);
+    if (trace && trace_is_set(trace))
+        add_trace(&completion->request, trace);
     ask(completion);
     return completion;
 }
@@ -384,6 +438,7 @@ void completion_cancel(struct completion **completion)
     gone->ended = true;
     http_cancel(&gone->http);
     uv_timer_stop(&gone->timer);
+    uv_timer_stop(&gone->limit);
     if (gone->depth == 0)
         release(gone);
 }

@@ -6,6 +6,7 @@
 
 #include "http_client.h"
 #include "provider.h"
+#include "trace.h"
 
 #include <uv.h>
 
@@ -13,8 +14,10 @@ struct completion_options {
     const struct provider *provider;
     struct provider_endpoint endpoint;
     int64_t connect_timeout_ms;
-    int64_t first_token_timeout_ms; /* from asking to the first event */
-    int64_t stall_timeout_ms;       /* between two events; what is sent only to keep a connection alive is none */
+    int64_t first_token_timeout_ms; /* from asking to the first piece of text, of a tool call or of thinking aloud; or
+                                       to the end of an answer in one piece */
+    int64_t stall_timeout_ms;       /* between two such pieces; events that are empty are none */
+    int64_t total_timeout_ms;       /* from asking to the end, a second try included */
     int64_t retry_after_max_ms;     /* a longer Retry-After is an error at once */
     size_t max_event_bytes;         /* one server-sent event */
     size_t max_call_bytes;          /* the tool calls of one response */
@@ -38,10 +41,10 @@ struct completion_handlers {
     void (*done)(void *arg, const struct completion_result *result);
 };
 
-/* The prompt is lent only for the call; options, handlers and their texts until the end. */
+/* Prompt and trace (NULL: none) are lent only for the call; options, handlers and their texts until the end. */
 struct completion *completion_start(struct http_client *client, uv_loop_t *loop,
                                     const struct completion_options *options, const struct prompt *prompt,
-                                    const struct completion_handlers *handlers, void *arg);
+                                    const struct trace *trace, const struct completion_handlers *handlers, void *arg);
 /* Closes the provider's stream now. Nulls; NULL inside is allowed. */
 void completion_cancel(struct completion **completion);
 

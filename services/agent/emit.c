@@ -150,34 +150,27 @@ static void send_text(struct voice *voice, struct listener *listener, size_t end
     }
 }
 
-static void send_started(struct voice *voice, struct listener *listener, const struct step *step)
+static void send_step(struct voice *voice, struct listener *listener, const struct step_event *at)
 {
+    const struct step *step = at->step;
     Parley__ToolStarted started = PARLEY__TOOL_STARTED__INIT;
-    Parley__Event event = PARLEY__EVENT__INIT;
-
-    started.step = listener->steps + 1;
-    started.call = step->call;
-    started.name = step->name;
-    started.arguments = (ProtobufCBinaryData){step->arguments.len, (uint8_t *)step->arguments.data};
-    started.offset = step->offset;
-    event.kind_case = PARLEY__EVENT__KIND_TOOL_STARTED;
-    event.tool_started = &started;
-    send_event(voice, listener, &event);
-}
-
-static void send_finished(struct voice *voice, struct listener *listener, const struct step *step)
-{
     Parley__ToolFinished finished = PARLEY__TOOL_FINISHED__INIT;
     Parley__Event event = PARLEY__EVENT__INIT;
 
-    finished.step = listener->steps + 1;
-    finished.call = step->call;
-    finished.name = step->name;
+    started.step = finished.step = listener->steps + 1;
+    started.call = finished.call = step->call;
+    started.name = finished.name = step->name;
+    started.offset = finished.offset = step->offset;
+    started.arguments = (ProtobufCBinaryData){step->arguments.len, (uint8_t *)step->arguments.data};
     finished.ok = step->ok;
     finished.result = (ProtobufCBinaryData){step->result.len, (uint8_t *)step->result.data};
-    finished.offset = step->offset;
-    event.kind_case = PARLEY__EVENT__KIND_TOOL_FINISHED;
-    event.tool_finished = &finished;
+    if (at->finished) {
+        event.kind_case = PARLEY__EVENT__KIND_TOOL_FINISHED;
+        event.tool_finished = &finished;
+    } else {
+        event.kind_case = PARLEY__EVENT__KIND_TOOL_STARTED;
+        event.tool_started = &started;
+    }
     send_event(voice, listener, &event);
 }
 
@@ -189,10 +182,7 @@ static void listener_advance(struct voice *voice, struct listener *listener)
     while (listener->steps < events) {
         struct step_event event = transcript_event(voice->transcript, listener->steps + 1);
         send_text(voice, listener, event.step->offset);
-        if (event.finished)
-            send_finished(voice, listener, event.step);
-        else
-            send_started(voice, listener, event.step);
+        send_step(voice, listener, &event);
         listener->steps++;
     }
     send_text(voice, listener, voice->transcript->text.len);

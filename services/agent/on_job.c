@@ -15,13 +15,6 @@
 #include "turn.h"
 #include "utf8.h"
 
-#include <string.h>
-
-static bool is_id(const char *text)
-{
-    return id_is_token(text, strlen(text));
-}
-
 static bool is_text(ProtobufCBinaryData bytes)
 {
     return bytes.len == 0 || utf8_valid((const char *)bytes.data, bytes.len);
@@ -29,9 +22,9 @@ static bool is_text(ProtobufCBinaryData bytes)
 
 static bool is_sound(const Parley__Job *job)
 {
-    return is_id(job->turn) && is_id(job->gateway) && is_id(job->connection) && is_id(job->conversation) &&
-           (job->room[0] == '\0' || is_id(job->room)) && is_text(job->question) &&
-           (job->persona == NULL || is_text(job->persona->system_prompt));
+    return id_is_token_text(job->turn) && id_is_token_text(job->gateway) && id_is_token_text(job->connection) &&
+           id_is_token_text(job->conversation) && (job->room[0] == '\0' || id_is_token_text(job->room)) &&
+           is_text(job->question) && (job->persona == NULL || is_text(job->persona->system_prompt));
 }
 
 void on_job(void *arg, struct delivery *delivery)
@@ -46,14 +39,16 @@ void on_job(void *arg, struct delivery *delivery)
         return;
     }
     if (wire_unpack(agent->jobs, &parley__job__descriptor, data, len, &job) != ERR_NONE || !is_sound(job)) {
-        log_error("a job that nobody can run", LOG_INT("sequence", delivery_sequence(delivery)));
-        delivery_ack(agent->bus, &delivery);
+        log_error("a job that nobody can run", LOG_INT("sequence", delivery_sequence(delivery)),
+                  LOG_TRACE(delivery_trace(delivery)));
+        delivery_finish(agent->bus, &delivery);
         return;
     }
     bool expired = clock_wall_ms() > job->start_deadline_ms;
     if (expired && delivery_count(delivery) <= 1) {
-        log_warning("a job found too late", LOG_TEXT("connection", job->connection), LOG_TEXT("turn", job->turn));
-        delivery_ack(agent->bus, &delivery);
+        log_warning("a job found too late", LOG_TEXT("connection", job->connection), LOG_TEXT("turn", job->turn),
+                    LOG_TRACE(delivery_trace(delivery)));
+        delivery_finish(agent->bus, &delivery);
         return;
     }
     turn_start(agent, job, expired, &delivery);

@@ -5,20 +5,14 @@
  *   message   TurnControl: cancel it; or attach, that is, send to this connection what comes after the given position,
  *             and go on sending to it
  *   answer    TurnControlReply, at once; what was asked for follows as Events
- *   failure   what can't be understood is not answered. A cancel that comes after the turn's end is too late, and
- *             answered all the same: its final event is on the way */
+ *   failure   what can't be understood is not answered; nor is a cancel before the turn is ours, when we might still
+ *             have to hand it back: then the gateway leaves a mark in the record. A cancel that comes after the turn's
+ *             end is too late, and answered all the same: its final event is on the way */
 #include "on_turn_control.h"
 
 #include "id.h"
 #include "log.h"
 #include "turn_internal.h"
-
-#include <string.h>
-
-static bool is_id(const char *text)
-{
-    return id_is_token(text, strlen(text));
-}
 
 static void reply(struct turn *turn, const char *subject)
 {
@@ -45,12 +39,13 @@ void on_turn_control(void *arg, const struct bus_message *message)
         return;
     switch (control->kind_case) {
     case PARLEY__TURN_CONTROL__KIND_CANCEL:
-        reply(turn, message->reply);
+        if (turn->checkpoint != NULL || turn->ended_before)
+            reply(turn, message->reply);
         turn_cancel(turn);
         break;
     case PARLEY__TURN_CONTROL__KIND_ATTACH: {
         const Parley__Attach *attach = control->attach;
-        if (!is_id(attach->gateway) || !is_id(attach->connection))
+        if (!id_is_token_text(attach->gateway) || !id_is_token_text(attach->connection))
             return;
         reply(turn, message->reply);
         turn_attach(turn, attach->gateway, attach->connection, attach->offset, attach->steps);

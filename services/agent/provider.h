@@ -69,6 +69,8 @@ struct provider_outcome {
     const char *stop;        /* its finish reason ("stop", "length", "tool_calls", …), or NULL */
     struct tool_call *calls; /* in the order of their index; lent by the parser */
     size_t call_count;
+    uint64_t progress; /* grows with every piece of text, of a tool call or of thinking aloud, and with the end; not
+                          with what is empty */
     struct provider_usage usage;
 };
 

@@ -80,8 +80,9 @@ static void send_report(struct report *report)
     struct buf payload = {0};
 
     report->options.pack(report->arg, &payload);
-    int err = bus_request(report->options.bus, SUBJECT_TURN_DONE, NULL, &payload, REQUEST_MS, on_saved, report,
-                          &report->request);
+    struct trace_headers headers;
+    int err = bus_request(report->options.bus, SUBJECT_TURN_DONE, trace_headers(report->options.trace, &headers),
+                          &payload, REQUEST_MS, on_saved, report, &report->request);
     buf_deinit(&payload);
     if (err != ERR_NONE)
         try_again(report, err);

@@ -5,6 +5,7 @@
 
 #include "alarm.h"
 #include "bus.h"
+#include "trace.h"
 #include "wire.h"
 
 struct report_options { /* all lent until it has ended */
@@ -12,6 +13,7 @@ struct report_options { /* all lent until it has ended */
     struct alarms *alarms;
     struct wire_arena *arena;
     void (*pack)(void *arg, struct buf *out); /* appends the TurnDone, once a try */
+    const struct trace *trace;                /* NULL: none */
     int64_t deadline_ms;                      /* monotonic; there is always one try */
 };
 

@@ -33,6 +33,13 @@ static bool call_end(struct store_call *call, struct store_call *out)
     return true;
 }
 
+static void on_forgotten(void *arg)
+{
+    struct store_call call;
+
+    (void)call_end(arg, &call);
+}
+
 static void on_read(void *arg, int err, const void *value, size_t len, uint64_t revision)
 {
     struct store_call call;
@@ -55,7 +62,7 @@ void store_call_get(struct bus *bus, const char *bucket, const char *key, store_
     struct store_call *call = call_new(slot, arg);
 
     call->read = done;
-    store_get(bus, bucket, key, STORE_TIMEOUT_MS, on_read, call);
+    store_get_or_forget(bus, bucket, key, STORE_TIMEOUT_MS, on_read, on_forgotten, call);
 }
 
 void store_call_put(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
@@ -64,7 +71,7 @@ void store_call_put(struct bus *bus, const char *bucket, const char *key, uint64
     struct store_call *call = call_new(slot, arg);
 
     call->written = done;
-    store_put(bus, bucket, key, expected, value, STORE_TIMEOUT_MS, on_written, call);
+    store_put_or_forget(bus, bucket, key, expected, value, STORE_TIMEOUT_MS, on_written, on_forgotten, call);
 }
 
 void store_call_forget(struct store_call **call)

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_MS 1000
+#define ASK_MS   1000
+#define ASKS_MAX 2 /* of a gateway that is silent: it may have been busy, or the question lost */
 
 struct takeover {
     struct takeover_options options;
@@ -21,6 +22,7 @@ struct takeover {
     uint32_t segments; /* that the record counts */
     struct store_call *call;
     struct bus_request *request;
+    int asks;
     struct takeover_result result;
 };
 
@@ -85,11 +87,17 @@ static void take_delivered(struct takeover *takeover, const Parley__Delivered *d
     takeover->result.steps = delivered->steps;
 }
 
+static void ask_gateway(struct takeover *takeover);
+
 static void on_delivered(void *arg, int err, const struct bus_message *reply)
 {
     struct takeover *takeover = arg;
     Parley__Delivered *delivered;
 
+    if (err == ERR_TIMEOUT && takeover->asks < ASKS_MAX) {
+        ask_gateway(takeover);
+        return;
+    }
     /* No answer: the gateway is gone, and with it what it had. */
     if (err == ERR_NONE &&
         wire_unpack(takeover->options.arena, &parley__delivered__descriptor, reply->data, reply->len, &delivered) ==
@@ -109,7 +117,9 @@ static void ask_gateway(struct takeover *takeover)
         finish(takeover);
         return;
     }
+    takeover->asks++;
     message.turn = (char *)takeover->options.turn;
+    message.attempt = takeover->options.attempt;
     wire_pack(&message.base, &payload);
     snprintf(subject, sizeof subject, SUBJECT_DELIVERED, takeover->options.gateway);
     int err =

@@ -11,6 +11,7 @@ struct takeover_options { /* all lent until it has ended */
     struct bus *bus;
     struct wire_arena *arena;
     const char *turn;
+    uint32_t attempt;    /* ours */
     const char *gateway; /* NULL: none is asked */
     struct transcript *transcript;
 };

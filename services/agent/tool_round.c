@@ -193,8 +193,9 @@ static void call_start(struct tool_round *round, struct call *call, const Parley
     message.deadline_ms = clock_wall_ms() + round->options.timeout_ms;
     wire_pack(&message.base, &payload);
     snprintf(subject, sizeof subject, SUBJECT_TOOL, step->name);
-    int err = bus_request(round->options.bus, subject, NULL, &payload, round->options.timeout_ms, on_result, call,
-                          &call->request);
+    struct trace_headers headers;
+    int err = bus_request(round->options.bus, subject, trace_headers(round->options.trace, &headers), &payload,
+                          round->options.timeout_ms, on_result, call, &call->request);
     if (err != ERR_NONE)
         finish_failed(round, call->index, text_of_failure(err));
     buf_deinit(&payload);

@@ -8,6 +8,7 @@
 #include "metrics.h"
 #include "provider.h"
 #include "toolbox.h"
+#include "trace.h"
 #include "transcript.h"
 #include "wire.h"
 
@@ -22,6 +23,7 @@ struct tool_round_options { /* all lent until the round has ended */
     struct toolbox *toolbox;
     struct wire_arena *arena;
     struct transcript *transcript;
+    const struct trace *trace; /* NULL: none */
     int64_t timeout_ms;
     size_t max_step_bytes;
     struct metric *ok, *failed; /* calls by outcome */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define REFRESH_MS       10000
-#define FIRST_REFRESH_MS 1000 /* while no list ever came */
+#define FIRST_REFRESH_MS 250 /* while no list ever came */
 #define REQUEST_MS       5000
 #define TOOLS_MAX        1000
 
@@ -144,7 +144,7 @@ const char *toolbox_objection(const struct toolbox *toolbox, const Parley__Job *
 
     while (i < toolbox->count && strcmp(toolbox->tools[i].name, name) != 0)
         i++;
-    if (i == toolbox->count)
+    if (i == toolbox->count && toolbox->known) /* else the tools service itself will say so */
         return "there is no tool of this name";
     return allowed(job, name) ? NULL : "this tool is not allowed here";
 }

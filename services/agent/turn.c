@@ -228,6 +228,7 @@ void turn_start(struct agent *agent, const Parley__Job *job, bool expired, struc
 
     turn->agent = agent;
     turn->delivery = *delivery;
+    turn->trace = *delivery_trace(turn->delivery);
     *delivery = NULL;
     snprintf(turn->id, sizeof turn->id, "%s", job->turn);
     snprintf(turn->gateway, sizeof turn->gateway, "%s", job->gateway);

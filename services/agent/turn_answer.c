@@ -50,7 +50,8 @@ static void on_broken_off(struct turn *turn, const struct completion_result *res
     }
     turn->resumes++;
     log_warning("an answer broke off: asking the model to go on", LOG_TEXT("connection", turn->connection),
-                LOG_TEXT("turn", turn->id), LOG_INT("attempt", turn->attempt), LOG_TEXT("error", result->reason));
+                LOG_TEXT("turn", turn->id), LOG_TRACE(&turn->trace), LOG_INT("attempt", turn->attempt),
+                LOG_TEXT("error", result->reason));
     ask_model(turn);
 }
 
@@ -93,7 +94,7 @@ static const Parley__Conversation *conversation_of(const struct turn *turn)
     if (turn->conversation.len > 0 && wire_unpack(turn->agent->arena, &parley__conversation__descriptor,
                                                   turn->conversation.data, turn->conversation.len, &conversation))
         log_error("a conversation could not be read", LOG_TEXT("connection", turn->connection),
-                  LOG_TEXT("turn", turn->id));
+                  LOG_TEXT("turn", turn->id), LOG_TRACE(&turn->trace));
     return conversation;
 }
 
@@ -113,7 +114,8 @@ static void ask_model(struct turn *turn)
 
     input.tools = tools;
     prompt_draft_init(&draft, &input);
-    turn->completion = completion_start(agent->http, agent->loop, &agent->completion, &draft.prompt, &handlers, turn);
+    turn->completion =
+        completion_start(agent->http, agent->loop, &agent->completion, &draft.prompt, &turn->trace, &handlers, turn);
     prompt_draft_deinit(&draft);
     free(tools);
 }
@@ -142,6 +144,7 @@ void turn_enter_calling(struct turn *turn)
         .toolbox = agent->toolbox,
         .arena = agent->arena,
         .transcript = &turn->transcript,
+        .trace = &turn->trace,
         .timeout_ms = agent->settings->tool_call_timeout_ms,
         .max_step_bytes = (size_t)agent->settings->max_step_bytes,
         .ok = agent->metrics.tools_ok,

@@ -56,7 +56,7 @@ static void on_claim(void *arg, const struct claim_result *result)
         turn->claimed = true;
         break;
     case CLAIM_EXPIRED:
-        delivery_ack(turn->agent->bus, &turn->delivery);
+        delivery_finish(turn->agent->bus, &turn->delivery);
         turn->lost = true;
         break;
     case CLAIM_NEWER:
@@ -64,9 +64,9 @@ static void on_claim(void *arg, const struct claim_result *result)
         break;
     case CLAIM_FAILED:
         log_error("a turn could not be claimed", LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
-                  LOG_INT("attempt", turn->attempt), LOG_ERR(result->err));
+                  LOG_TRACE(&turn->trace), LOG_INT("attempt", turn->attempt), LOG_ERR(result->err));
         if (hopeless && result->err == ERR_INVALID) {
-            delivery_ack(turn->agent->bus, &turn->delivery);
+            delivery_finish(turn->agent->bus, &turn->delivery);
             turn->lost = true;
         }
         turn->returning = true;
@@ -123,7 +123,7 @@ static void say_started(struct turn *turn)
     turn->started = true;
     tell_started(turn, NULL);
     log_info("turn started", LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
-             LOG_INT("attempt", turn->attempt));
+             LOG_TRACE(&turn->trace), LOG_INT("attempt", turn->attempt));
 }
 
 /* The transcript is as the last attempt left it: from here on it is ours to write, and to speak of. */
@@ -196,6 +196,7 @@ void turn_enter_loading(struct turn *turn)
         .bus = turn->agent->bus,
         .arena = turn->agent->arena,
         .turn = turn->id,
+        .attempt = turn->attempt,
         .gateway = turn->ended_before ? NULL : turn->gateway,
         .transcript = &turn->transcript,
     };

@@ -15,7 +15,7 @@
 
 static void complain(const struct turn *turn, const char *what, int err)
 {
-    log_error(what, LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
+    log_error(what, LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id), LOG_TRACE(&turn->trace),
               LOG_INT("attempt", turn->attempt), LOG_ERR(err));
 }
 
@@ -48,6 +48,10 @@ void turn_enter_sealing(struct turn *turn)
     int64_t timeout_ms = turn->agent->settings->save_timeout_ms;
 
     turn->save_deadline_ms = clock_monotonic_ms() + timeout_ms;
+    if (turn->unsealed) {
+        turn->sealed = true;
+        return;
+    }
     alarm_set(turn->agent->alarms, &turn->alarm, timeout_ms, on_seal_timeout, turn);
     voice_say(&turn->voice);
     checkpoint_seal(turn->checkpoint, turn->end, turn->reason.data);
@@ -64,6 +68,12 @@ void turn_on_written(void *arg)
     turn_tick(turn);
 }
 
+/* The store answers, and does not take it: the client shall not wait for that to change. */
+static bool is_refusal(int err)
+{
+    return err == ERR_TOO_LARGE || err == ERR_FULL || err == ERR_REFUSED;
+}
+
 void turn_on_write_failed(void *arg, int err)
 {
     struct turn *turn = arg;
@@ -71,9 +81,11 @@ void turn_on_write_failed(void *arg, int err)
     if (!turn->store_complained)
         complain(turn, "a checkpoint could not be written", err);
     turn->store_complained = true;
-    if (err == ERR_TOO_LARGE && turn->phase == TURN_SEALING) {
+    if (turn->phase == TURN_SEALING && is_refusal(err)) {
         give_up_sealing(turn, err);
         turn_tick(turn);
+    } else if (err == ERR_TOO_LARGE) {
+        turn->unsealed = true; /* nor will it ever be */
     }
 }
 
@@ -122,6 +134,7 @@ void turn_enter_reporting(struct turn *turn)
         .alarms = turn->agent->alarms,
         .arena = turn->agent->arena,
         .pack = pack_report,
+        .trace = &turn->trace,
         .deadline_ms =
             turn->ended_before ? clock_monotonic_ms() + turn->agent->settings->save_timeout_ms : turn->save_deadline_ms,
     };
@@ -183,7 +196,7 @@ static void note_end(const struct turn *turn, const char *what, struct metric *m
 
     if (turn->ended_before)
         return;
-    log_info(what, LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
+    log_info(what, LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id), LOG_TRACE(&turn->trace),
              LOG_INT("attempt", turn->attempt), LOG_INT("milliseconds", ms),
              LOG_INT("bytes", turn->transcript.text.len), LOG_TEXT("reason", turn->reason.data));
     metric_add(metric, 1);
@@ -217,7 +230,7 @@ void turn_enter_announcing(struct turn *turn)
     if (turn->unreported && !turn->unsealed && more_tries)
         delivery_nak(agent->bus, &turn->delivery, REPORT_AGAIN_MS);
     else
-        delivery_ack(agent->bus, &turn->delivery);
+        delivery_finish(agent->bus, &turn->delivery);
     turn->announced = true;
 }
 

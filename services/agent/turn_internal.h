@@ -22,6 +22,7 @@ struct turn {
     char id[ID_TOKEN_MAX + 1], gateway[ID_TOKEN_MAX + 1], connection[ID_TOKEN_MAX + 1];
     char room[ID_TOKEN_MAX + 1]; /* empty: only the gateway listens */
     char *model;
+    struct trace trace;
     uint32_t attempt;
     int64_t began_ms;   /* monotonic */
     int64_t started_ms; /* Unix milliseconds, of the first attempt */

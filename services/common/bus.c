@@ -53,6 +53,14 @@ static void deliver(struct bus *bus, struct bus_letter *letter)
     subscription->handler(subscription->arg, &letter->message);
 }
 
+static void tell_drained(struct bus_subscription *subscription)
+{
+    void (*drained)(void *arg) = subscription->drained;
+    subscription->drained = NULL;
+    if (drained)
+        drained(subscription->drained_arg);
+}
+
 static void change_state(struct bus *bus, const struct bus_letter *letter)
 {
     if (letter->connected == bus->connected)
@@ -83,6 +91,8 @@ static void on_letter(void *arg, struct letter *opaque)
         ;
     else if (letter->kind == BUS_ARRIVED)
         deliver(bus, letter);
+    else if (letter->kind == BUS_DRAINED)
+        tell_drained(letter->subscription);
     else if (letter->kind == BUS_STATE)
         change_state(bus, letter);
     else if (letter->kind == BUS_FLUSHED)
@@ -221,6 +231,13 @@ static void send_command(struct bus *bus, struct bus_command **command)
     (void)err;
 }
 
+static void send_about(enum bus_command_kind kind, struct bus_subscription *subscription)
+{
+    struct bus_command *command = bus_command_new(kind);
+    command->subscription = subscription;
+    send_command(subscription->bus, &command);
+}
+
 struct bus_subscription *bus_subscribe(struct bus *bus, const char *subject, const char *queue, bus_handler *handler,
                                        void *arg)
 {
@@ -228,10 +245,15 @@ struct bus_subscription *bus_subscribe(struct bus *bus, const char *subject, con
     subscription->bus = bus;
     subscription->handler = handler;
     subscription->arg = arg;
-    struct bus_command *command = bus_command_new(BUS_SUBSCRIBE);
-    command->subscription = subscription;
-    send_command(bus, &command);
+    send_about(BUS_SUBSCRIBE, subscription);
     return subscription;
+}
+
+void bus_drain(struct bus_subscription *subscription, void (*done)(void *arg), void *arg)
+{
+    subscription->drained = done;
+    subscription->drained_arg = arg;
+    send_about(BUS_DRAIN, subscription);
 }
 
 void bus_unsubscribe(struct bus_subscription **subscription)
@@ -241,9 +263,8 @@ void bus_unsubscribe(struct bus_subscription **subscription)
     if (!gone)
         return;
     gone->handler = NULL;
-    struct bus_command *command = bus_command_new(BUS_UNSUBSCRIBE);
-    command->subscription = gone;
-    send_command(gone->bus, &command);
+    gone->drained = NULL;
+    send_about(BUS_UNSUBSCRIBE, gone);
 }
 
 /* ---- Publications */

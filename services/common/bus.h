@@ -76,6 +76,11 @@ size_t bus_max_payload(const struct bus *bus);
 /* Lasts over reconnects. `queue` NULL: every subscriber gets every message. Subject and queue are copied. */
 struct bus_subscription *bus_subscribe(struct bus *bus, const char *subject, const char *queue, bus_handler *handler,
                                        void *arg);
+/* The broker routes nothing here any more. What it had routed already is still handled; then `done` is called, never
+ * from within this. Messages that a broker holds back for longer than BUS_DRAIN_MS are lost. It is still to be
+ * unsubscribed; if that comes first, `done` is not called. */
+#define BUS_DRAIN_MS 2000
+void bus_drain(struct bus_subscription *subscription, void (*done)(void *arg), void *arg);
 /* No handler is called after this, and NULLs the pointer. NULL inside is allowed. */
 void bus_unsubscribe(struct bus_subscription **subscription);
 

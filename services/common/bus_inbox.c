@@ -90,6 +90,7 @@ struct bus_subscription *bus_subscription_new(const char *subject, const char *q
     struct bus_subscription *subscription = mem_alloc(sizeof *subscription);
     subscription->subject = mem_strdup(subject);
     subscription->queue = queue ? mem_strdup(queue) : NULL;
+    atomic_init(&subscription->draining, false);
     atomic_init(&subscription->references, 1);
     return subscription;
 }
@@ -102,13 +103,17 @@ void bus_subscription_free(struct bus_subscription **subscription)
     *subscription = NULL;
 }
 
-void bus_inbox_release(struct bus_inbox *inbox, struct bus_subscription *subscription)
+static void post_about(struct bus_inbox *inbox, enum bus_letter_kind kind, struct bus_subscription *subscription)
 {
-    if (atomic_fetch_sub(&subscription->references, 1) > 1)
-        return;
-    struct bus_letter *letter = letter_new(BUS_UNSUBSCRIBED);
+    struct bus_letter *letter = letter_new(kind);
     letter->subscription = subscription;
     mailbox_post(inbox->mailbox, &letter->letter);
+}
+
+void bus_inbox_release(struct bus_inbox *inbox, struct bus_subscription *subscription)
+{
+    if (atomic_fetch_sub(&subscription->references, 1) == 1)
+        post_about(inbox, BUS_UNSUBSCRIBED, subscription);
 }
 
 /* Counts what libnats has dropped before it came here. */
@@ -169,6 +174,8 @@ static void on_complete(void *closure)
 {
     struct bus_subscription *subscription = closure;
     struct bus_inbox *inbox = subscription->inbox;
+    if (atomic_load(&subscription->draining))
+        post_about(inbox, BUS_DRAINED, subscription);
     bus_inbox_release(inbox, subscription);
     bus_inbox_expect(inbox, -1);
 }
@@ -200,6 +207,15 @@ void bus_inbox_attach(struct bus_inbox *inbox, natsConnection *connection, struc
         subscription->next_stranded = inbox->stranded;
         inbox->stranded = subscription;
     }
+}
+
+void bus_inbox_drain(struct bus_inbox *inbox, struct bus_subscription *subscription)
+{
+    atomic_store(&subscription->draining, true); /* first: on_complete() may follow at once */
+    bool complete_follows = subscription->native && !subscription->stranded &&
+                            natsSubscription_DrainTimeout(subscription->native, BUS_DRAIN_MS) == NATS_OK;
+    if (!complete_follows)
+        post_about(inbox, BUS_DRAINED, subscription);
 }
 
 void bus_inbox_detach(struct bus_subscription *subscription)

@@ -31,8 +31,10 @@ void bus_inbox_wait_quiet(struct bus_inbox *inbox);
 void bus_inbox_post_state(struct bus_inbox *inbox, bool connected, size_t max_payload);
 void bus_inbox_post_flushed(struct bus_inbox *inbox, uint64_t flush);
 
-/* Both on the publishing thread. Connecting lasts until the connection closes. */
+/* All on the publishing thread. Connecting lasts until the connection closes. */
 void bus_inbox_attach(struct bus_inbox *inbox, natsConnection *connection, struct bus_subscription *subscription);
+/* Has the broker route nothing more to it; BUS_DRAINED is posted after its last message. */
+void bus_inbox_drain(struct bus_inbox *inbox, struct bus_subscription *subscription);
 void bus_inbox_detach(struct bus_subscription *subscription); /* no harm where it is not attached */
 /* Drops a reference; with the last one BUS_UNSUBSCRIBED is posted. */
 void bus_inbox_release(struct bus_inbox *inbox, struct bus_subscription *subscription);

@@ -153,6 +153,9 @@ static void execute(struct bus_link *link, const struct bus_command *command)
     case BUS_UNSUBSCRIBE:
         unsubscribe(link, command->subscription);
         break;
+    case BUS_DRAIN:
+        bus_inbox_drain(&link->inbox, command->subscription);
+        break;
     case BUS_FLUSH:
         bus_inbox_post_flushed(&link->inbox, command->flush);
         break;
@@ -193,7 +196,8 @@ static void connect_once(struct bus_link *link)
     }
     link->complaint = NATS_OK;
     for (struct bus_subscription *s = link->subscriptions; s; s = s->next)
-        bus_inbox_attach(&link->inbox, link->connection, s);
+        if (!atomic_load(&s->draining))
+            bus_inbox_attach(&link->inbox, link->connection, s);
     size_t max = max_payload(link->connection);
     pthread_mutex_lock(&link->state_lock);
     if (!link->lost) {

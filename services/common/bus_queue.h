@@ -9,12 +9,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum bus_command_kind { BUS_PUBLISH, BUS_SUBSCRIBE, BUS_UNSUBSCRIBE, BUS_FLUSH };
+enum bus_command_kind { BUS_PUBLISH, BUS_SUBSCRIBE, BUS_UNSUBSCRIBE, BUS_DRAIN, BUS_FLUSH };
 
 struct bus_command {
     struct bus_command *next; /* in the queue */
     enum bus_command_kind kind;
-    struct bus_subscription *subscription; /* BUS_SUBSCRIBE, BUS_UNSUBSCRIBE */
+    struct bus_subscription *subscription; /* BUS_SUBSCRIBE, BUS_UNSUBSCRIBE, BUS_DRAIN */
     uint64_t flush;                        /* BUS_FLUSH: the request that waits for it */
     const char *subject;                   /* BUS_PUBLISH, like all that follows */
     const char *reply;                     /* or NULL */

@@ -15,6 +15,8 @@ struct bus_subscription {
     struct bus *bus;
     bus_handler *handler; /* NULL: unsubscribed */
     void *arg;
+    void (*drained)(void *arg); /* NULL: nobody waits for that */
+    void *drained_arg;
     /* Never changed. */
     char *subject;
     char *queue; /* or NULL */
@@ -27,6 +29,7 @@ struct bus_subscription {
     /* The delivery thread's. */
     int64_t library_dropped;
     /* Anybody's. */
+    atomic_bool draining;  /* set by the publishing thread */
     atomic_int references; /* the link's list, and each native subscription until its last message is through */
     atomic_size_t waiting, waiting_bytes; /* posted, and not handled yet */
 };
@@ -37,6 +40,7 @@ void bus_subscription_free(struct bus_subscription **subscription);
 enum bus_letter_kind {
     BUS_ARRIVED,      /* a message */
     BUS_STATE,        /* the connection stands, or was lost */
+    BUS_DRAINED,      /* its last message is through; may come more than once */
     BUS_UNSUBSCRIBED, /* the last letter of a subscription: it is the loop's to free */
     BUS_FLUSHED
 };
@@ -44,7 +48,7 @@ enum bus_letter_kind {
 struct bus_letter {
     struct letter letter;
     enum bus_letter_kind kind;
-    struct bus_subscription *subscription; /* BUS_ARRIVED, BUS_UNSUBSCRIBED */
+    struct bus_subscription *subscription; /* BUS_ARRIVED, BUS_DRAINED, BUS_UNSUBSCRIBED */
     struct bus_message message;            /* BUS_ARRIVED */
     bool connected;                        /* BUS_STATE */
     size_t max_payload;                    /* BUS_STATE, when connected */

@@ -27,6 +27,7 @@
 #define LOST_MS           (EXPIRES_MS + 2000) /* when there was not even a 408, the question was lost */
 #define RETRY_MS          500
 #define CREATE_TIMEOUT_MS 5000
+#define FINISH_TIMEOUT_MS 5000
 #define SUBJECT_MAX       512
 #define INBOX_SIZE        (ID_SIZE + 7) /* `_INBOX.<uuid>` */
 
@@ -51,18 +52,23 @@ struct consumer {
 
 struct delivery {
     char *reply; /* where it is acknowledged */
+    char *stream;
     struct ack_subject facts;
+    struct trace trace;
     size_t len;
     char data[];
 };
 
 /* ---- Deliveries */
 
-static struct delivery *delivery_new(const struct bus_message *message, const struct ack_subject *facts)
+static struct delivery *delivery_new(const char *stream, const struct bus_message *message,
+                                     const struct ack_subject *facts)
 {
     struct delivery *delivery = mem_alloc(sizeof *delivery + message->len + 1);
     delivery->reply = mem_strdup(message->reply);
+    delivery->stream = mem_strdup(stream);
     delivery->facts = *facts;
+    trace_take(&delivery->trace, bus_message_header(message, TRACE_HEADER));
     delivery->len = message->len;
     memcpy(delivery->data, message->data, message->len);
     return delivery;
@@ -84,6 +90,11 @@ uint64_t delivery_sequence(const struct delivery *delivery)
     return delivery->facts.stream_sequence;
 }
 
+const struct trace *delivery_trace(const struct delivery *delivery)
+{
+    return &delivery->trace;
+}
+
 /* If it can't be sent, the message is delivered again after ack_wait: nobody need be told. */
 static void answer(struct bus *bus, const struct delivery *delivery, const char *text)
 {
@@ -98,10 +109,49 @@ void delivery_working(struct bus *bus, const struct delivery *delivery)
     answer(bus, delivery, "+WPI");
 }
 
-void delivery_ack(struct bus *bus, struct delivery **delivery)
+/* If it can't be sent, or the broker does not do it, the message stays until it is too old. */
+static void delete_message(struct bus *bus, const struct delivery *delivery)
 {
-    answer(bus, *delivery, "+ACK");
-    delivery_drop(delivery);
+    char subject[SUBJECT_MAX];
+    struct buf payload = {0};
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.MSG.DELETE.%s", delivery->stream);
+    buf_printf(&payload, "{\"seq\": %" PRIu64 ", \"no_erase\": true}", delivery->facts.stream_sequence);
+    int err = bus_publish(bus, subject, NULL, NULL, &payload);
+    (void)err;
+}
+
+struct finishing {
+    struct bus *bus;
+    struct delivery *delivery;
+};
+
+static void free_finishing(void *arg)
+{
+    struct finishing *finishing = arg;
+    delivery_drop(&finishing->delivery);
+    free(finishing);
+}
+
+static void on_acknowledged(void *arg, int err, const struct bus_message *reply)
+{
+    const struct finishing *finishing = arg;
+    (void)reply;
+    if (!err)
+        delete_message(finishing->bus, finishing->delivery);
+    free_finishing(arg);
+}
+
+/* Deleted only once the broker knows that it is done. A consumer that finds a message gone which it wanted to deliver
+ * again stands still until something else wakes it (seen with 2.9.10): the next question would wait until it expires.
+ */
+void delivery_finish(struct bus *bus, struct delivery **delivery)
+{
+    const struct finishing finishing = {bus, *delivery};
+    struct buf payload = {0};
+    *delivery = NULL;
+    buf_append_text(&payload, "+ACK");
+    bus_call(bus, finishing.delivery->reply, NULL, &payload, FINISH_TIMEOUT_MS, on_acknowledged, free_finishing,
+             mem_dup(&finishing, sizeof finishing));
 }
 
 struct confirming {
@@ -140,6 +190,7 @@ void delivery_drop(struct delivery **delivery)
     if (!*delivery)
         return;
     free((*delivery)->reply);
+    free((*delivery)->stream);
     free(*delivery);
     *delivery = NULL;
 }
@@ -260,7 +311,7 @@ static void on_message(void *arg, const struct bus_message *message)
         consumer->state = READY;
         uv_timer_stop(&consumer->timer);
     }
-    consumer->handler(consumer->arg, delivery_new(message, &facts));
+    consumer->handler(consumer->arg, delivery_new(consumer->stream, message, &facts));
     /* The handler may have closed the consumer, or freed it (then its memory is still there, and no subscription). */
     if (consumer->subscription && consumer->open && consumer->state == READY)
         ask(consumer);

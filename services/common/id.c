@@ -1,5 +1,6 @@
 #include "id.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdint.h>
@@ -52,6 +53,14 @@ void id_short(char out[ID_SHORT_SIZE])
     *append_hex(out, bytes, sizeof bytes) = '\0';
 }
 
+void id_hex(char *out, size_t digits)
+{
+    uint8_t bytes[ID_HEX_MAX / 2];
+    assert(digits % 2 == 0 && digits <= ID_HEX_MAX);
+    fill_random(bytes, digits / 2);
+    *append_hex(out, bytes, digits / 2) = '\0';
+}
+
 bool id_is_token(const char *text, size_t len)
 {
     if (len < 1 || len > ID_TOKEN_MAX)
@@ -63,6 +72,11 @@ bool id_is_token(const char *text, size_t len)
             return false;
     }
     return true;
+}
+
+bool id_is_token_text(const char *text)
+{
+    return id_is_token(text, strlen(text));
 }
 
 /* RFC 4648, section 5, without padding. */

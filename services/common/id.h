@@ -11,9 +11,14 @@ void id_uuid(char out[ID_SIZE]);
 #define ID_SHORT_SIZE 13 /* 12 hexadecimal digits, for what is unique among the processes of one installation */
 void id_short(char out[ID_SHORT_SIZE]);
 
+/* So many random hexadecimal digits in lower case, an even number of at most ID_HEX_MAX, and a zero byte. */
+#define ID_HEX_MAX 64
+void id_hex(char *out, size_t digits);
+
 #define ID_TOKEN_MAX 64
 /* Whether `text` may stand as one token of a NATS subject or KV key: [A-Za-z0-9_-]{1,64}. */
 bool id_is_token(const char *text, size_t len);
+bool id_is_token_text(const char *text); /* the same for a C string */
 
 #define ID_HASH_SIZE 44 /* 43 characters of base64url, and a zero byte */
 /* SHA-256 of any bytes as one subject token: for names that come from outside. */

@@ -4,7 +4,7 @@
  *   log_info("turn completed", LOG_TEXT("turn", turn->id), LOG_INT("attempt", turn->attempt));
  *
  * Libraries return errors; only the outermost caller logs, once. Secrets, tokens and message texts are never logged.
- * Keys used everywhere: connection, turn, attempt, conversation, gateway, subject, error. */
+ * Keys used everywhere: connection, turn, trace (trace.h), attempt, conversation, gateway, subject, error. */
 #ifndef PARLEY_LOG_H
 #define PARLEY_LOG_H
 

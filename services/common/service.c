@@ -7,6 +7,7 @@
 #include "ops.h"
 #include "process_metrics.h"
 #include "service_cli.h"
+#include "subjects.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,9 +21,12 @@
 #define STATUS_FAILED         1
 #define OPS_CONNECTIONS       32 /* beside what the service itself serves */
 #define MESSAGE_SIZE_DEFAULT  (INT64_C(1) << 20)
+#define MESSAGE_TIMEOUT_MS    60000
+#define BUFFERED_DEFAULT      ((size_t)64 << 20)
 #define BUS_WRITE_DEADLINE_MS 500
 #define BUS_PING_INTERVAL_MS  2000
 #define BUS_FLUSH_AT_END_MS   1000
+#define BUS_ROUTED_TIMEOUT_MS 2000
 #define CLIENT_NAME_SIZE      64
 
 static const int watched_signals[] = {SIGTERM, SIGINT, SIGHUP};
@@ -42,6 +46,7 @@ struct service_state {
     struct callback connected, drain, reload;
     const char *not_ready; /* the service's own reason */
     struct metric *ready_metric;
+    bool routed; /* the subscriptions stand at the broker */
     bool ready, draining;
     bool ending; /* the service's own parts are gone: nothing of it is called any more */
     bool flushed;
@@ -62,6 +67,8 @@ static const char *reason_not_ready(void *arg)
     if (state->draining)
         return "draining";
     const char *reason = state->broker ? broker_watch_reason(state->broker) : NULL;
+    if (!reason && state->broker && !state->routed)
+        reason = "the subscriptions are being made";
     return reason ? reason : state->not_ready;
 }
 
@@ -83,18 +90,30 @@ void service_set_not_ready(struct service *service, const char *reason)
     update_ready(service->state);
 }
 
+static void on_nobody(void *arg, int err, const struct bus_message *reply)
+{
+    (void)reply;
+    struct service_state *state = arg;
+    if (state->ending || err == ERR_DISCONNECTED) /* the next connection asks again */
+        return;
+    state->routed = true;
+    update_ready(state);
+}
+
+/* The broker takes what one client says in order: once it has said that nobody is there, it knows our subscriptions. */
 static void on_broker_up(void *arg)
 {
     struct service *service = arg;
     if (service->state->ending)
         return;
     call(&service->state->connected);
-    update_ready(service->state);
+    bus_call(service->bus, SUBJECT_NOBODY, NULL, NULL, BUS_ROUTED_TIMEOUT_MS, on_nobody, NULL, service->state);
 }
 
 static void on_broker_down(void *arg)
 {
     struct service *service = arg;
+    service->state->routed = false;
     if (!service->state->ending)
         update_ready(service->state);
 }
@@ -125,6 +144,8 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct service *service = handle->data;
     struct service_state *state = service->state;
+    if (state->ending)
+        return;
     if (number == SIGHUP) {
         call(&state->reload);
     } else if (!state->draining) {
@@ -214,10 +235,14 @@ static int start_web(struct service *service)
     const struct service_spec *spec = service->spec;
     const struct common_settings *common = &service->common;
     int64_t size_limit = spec->message_size_limit ? spec->message_size_limit(service->settings) : MESSAGE_SIZE_DEFAULT;
+    service->budget.max =
+        spec->max_buffered_bytes ? (size_t)spec->max_buffered_bytes(service->settings) : BUFFERED_DEFAULT;
     const struct web_options options = {
         .max_connections = OPS_CONNECTIONS + (spec->max_connections ? spec->max_connections(service->settings) : 0),
         .message_size_limit = size_limit,
         .body_size_limit = size_limit,
+        .message_timeout_ms = MESSAGE_TIMEOUT_MS,
+        .budget = &service->budget,
     };
     service->web = web_new(&service->loop, &options);
     int err = ops_new(service->web, common->ops_host, (uint16_t)common->ops_port, service->metrics, reason_not_ready,

@@ -26,6 +26,7 @@
 #ifndef PARLEY_SERVICE_H
 #define PARLEY_SERVICE_H
 
+#include "budget.h"
 #include "bus.h"
 #include "metrics.h"
 #include "settings.h"
@@ -62,6 +63,7 @@ struct service_spec {
      */
     int64_t (*max_connections)(const void *settings);
     int64_t (*message_size_limit)(const void *settings); /* of WebSocket messages and bodies; NULL: 1 MiB */
+    int64_t (*max_buffered_bytes)(const void *settings); /* of service.budget; NULL: 64 MiB */
     bool uses_bus;
     bool uses_store; /* streams and buckets (stores.h) are made before the service is ready */
 };
@@ -74,6 +76,7 @@ struct service {
     struct metrics *metrics;
     struct bus *bus; /* NULL where the service uses none */
     struct web *web;
+    struct budget budget;        /* what is held for peers; the web uses it, and the service may */
     char id[13];                 /* of this process, unique in an installation (id_short) */
     struct service_state *state; /* private */
 };
@@ -91,6 +94,7 @@ void service_on_connected(struct service *service, service_handler *handler, voi
 void service_on_drain(struct service *service, service_handler *handler, void *arg);
 void service_on_reload(struct service *service, service_handler *handler, void *arg);
 bool service_draining(const struct service *service);
+/* What has been published by now still leaves: service_deinit() flushes the bus. */
 void service_drained(struct service *service);
 /* /readyz answers 200 while the broker is connected, the store stands, nothing drains and no reason is set here.
  * `reason` is lent for ever; NULL: ready. */

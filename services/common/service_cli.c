@@ -47,7 +47,7 @@ const struct setting common_settings_table[] = {
      "how long a contact request is kept; 0 is for ever", false},
     {"TURNS_MAX_BYTES", SETTING_INTEGER, COMMON(turns_max_bytes), "1073741824", MIB, TIB, "bytes",
      "size of the bucket of turns and their checkpoints", false},
-    {"TURNS_MAX_AGE_SECONDS", SETTING_INTEGER, COMMON(turns_max_age_seconds), "3600", 60, 30 * DAY_SECONDS, "seconds",
+    {"TURNS_MAX_AGE_SECONDS", SETTING_INTEGER, COMMON(turns_max_age_seconds), "900", 60, 30 * DAY_SECONDS, "seconds",
      "how long a turn's record is kept after its last change", false},
     {"CONVERSATIONS_MAX_BYTES", SETTING_INTEGER, COMMON(conversations_max_bytes), "1073741824", MIB, TIB, "bytes",
      "size of the bucket of conversations", false},

@@ -117,8 +117,17 @@ void store_ensure_bucket(struct bus *bus, const struct store_stream *bucket, sto
 
 struct writing {
     store_written *done;
+    void (*forget)(void *arg); /* or NULL */
     void *arg;
 };
+
+static void forget_writing(void *arg)
+{
+    const struct writing *writing = arg;
+    if (writing->forget)
+        writing->forget(writing->arg);
+    free(arg);
+}
 
 static void on_acknowledged(void *arg, int err, const struct bus_message *reply)
 {
@@ -130,17 +139,28 @@ static void on_acknowledged(void *arg, int err, const struct bus_message *reply)
 }
 
 static void write_message(struct bus *bus, const char *subject, bus_headers headers, struct buf *payload,
-                          int64_t timeout_ms, store_written *done, void *arg)
+                          int64_t timeout_ms, const struct writing *writing)
 {
-    const struct writing writing = {done, arg};
-    bus_call(bus, subject, headers, payload, timeout_ms, on_acknowledged, free, mem_dup(&writing, sizeof writing));
+    bus_call(bus, subject, headers, payload, timeout_ms, on_acknowledged, forget_writing,
+             mem_dup(writing, sizeof *writing));
 }
 
-void store_publish(struct bus *bus, const char *subject, const char *message_id, struct buf *payload,
-                   int64_t timeout_ms, store_written *done, void *arg)
+void store_publish(struct bus *bus, const char *subject, const char *message_id, const struct trace *trace,
+                   struct buf *payload, int64_t timeout_ms, store_written *done, void *arg)
 {
-    const char *const headers[] = {"Nats-Msg-Id", message_id, NULL};
-    write_message(bus, subject, message_id ? headers : NULL, payload, timeout_ms, done, arg);
+    char text[TRACE_TEXT_SIZE];
+    const char *headers[5] = {NULL};
+    size_t count = 0;
+    if (message_id) {
+        headers[count++] = "Nats-Msg-Id";
+        headers[count++] = message_id;
+    }
+    if (trace && trace_is_set(trace)) {
+        trace_next(trace, text);
+        headers[count++] = TRACE_HEADER;
+        headers[count++] = text;
+    }
+    write_message(bus, subject, headers, payload, timeout_ms, &(struct writing){done, NULL, arg});
 }
 
 /* A wildcard would write to, or read, something else. */
@@ -165,23 +185,39 @@ static void key_subject(char out[SUBJECT_MAX], const char *bucket, const char *k
         out[0] = '\0';
 }
 
-void store_put(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
-               int64_t timeout_ms, store_written *done, void *arg)
+void store_put_or_forget(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
+                         int64_t timeout_ms, store_written *done, void (*forget)(void *arg), void *arg)
 {
     char subject[SUBJECT_MAX];
     char revision[24];
     const char *const headers[] = {"Nats-Expected-Last-Subject-Sequence", revision, NULL};
     key_subject(subject, bucket, key);
     snprintf(revision, sizeof revision, "%" PRIu64, expected);
-    write_message(bus, subject, expected == STORE_ANY ? NULL : headers, value, timeout_ms, done, arg);
+    write_message(bus, subject, expected == STORE_ANY ? NULL : headers, value, timeout_ms,
+                  &(struct writing){done, forget, arg});
+}
+
+void store_put(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
+               int64_t timeout_ms, store_written *done, void *arg)
+{
+    store_put_or_forget(bus, bucket, key, expected, value, timeout_ms, done, NULL, arg);
 }
 
 /* ---- Reading */
 
 struct reading {
     store_read *done;
+    void (*forget)(void *arg); /* or NULL */
     void *arg;
 };
+
+static void forget_reading(void *arg)
+{
+    const struct reading *reading = arg;
+    if (reading->forget)
+        reading->forget(reading->arg);
+    free(arg);
+}
 
 static void on_read(void *arg, int err, const struct bus_message *reply)
 {
@@ -193,16 +229,23 @@ static void on_read(void *arg, int err, const struct bus_message *reply)
     buf_deinit(&value.bytes);
 }
 
-void store_get(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done, void *arg)
+void store_get_or_forget(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done,
+                         void (*forget)(void *arg), void *arg)
 {
     char api[SUBJECT_MAX];
     char subject[SUBJECT_MAX];
     struct buf payload = {0};
-    const struct reading reading = {done, arg};
+    const struct reading reading = {done, forget, arg};
     key_subject(subject, bucket, key);
     snprintf(api, sizeof api, "$JS.API.STREAM.MSG.GET.KV_%s", bucket);
     json_append_take(&payload, json_pack("{s:s}", "last_by_subj", subject));
-    bus_call(bus, subject[0] ? api : "", NULL, &payload, timeout_ms, on_read, free, mem_dup(&reading, sizeof reading));
+    bus_call(bus, subject[0] ? api : "", NULL, &payload, timeout_ms, on_read, forget_reading,
+             mem_dup(&reading, sizeof reading));
+}
+
+void store_get(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done, void *arg)
+{
+    store_get_or_forget(bus, bucket, key, timeout_ms, done, NULL, arg);
 }
 
 void store_get_message(struct bus *bus, const char *stream, uint64_t sequence, int64_t timeout_ms, store_read *done,
@@ -210,10 +253,10 @@ void store_get_message(struct bus *bus, const char *stream, uint64_t sequence, i
 {
     char api[SUBJECT_MAX];
     struct buf payload = {0};
-    const struct reading reading = {done, arg};
+    const struct reading reading = {done, NULL, arg};
     snprintf(api, sizeof api, "$JS.API.STREAM.MSG.GET.%s", stream);
     buf_printf(&payload, "{\"seq\":%" PRIu64 "}", sequence);
-    bus_call(bus, api, NULL, &payload, timeout_ms, on_read, free, mem_dup(&reading, sizeof reading));
+    bus_call(bus, api, NULL, &payload, timeout_ms, on_read, forget_reading, mem_dup(&reading, sizeof reading));
 }
 
 struct measuring {

@@ -7,6 +7,7 @@
 #define PARLEY_STORE_H
 
 #include "bus.h"
+#include "trace.h"
 
 struct store_stream {
     const char *name;
@@ -33,10 +34,10 @@ typedef void store_read(void *arg, int err, const void *value, size_t len, uint6
 void store_ensure_stream(struct bus *bus, const struct store_stream *stream, store_done *done, void *arg);
 void store_ensure_bucket(struct bus *bus, const struct store_stream *bucket, store_done *done, void *arg);
 
-/* Publishes to a stream's subject and waits for its acknowledgement. `message_id` de-duplicates (NULL: no). Takes the
- * payload. */
-void store_publish(struct bus *bus, const char *subject, const char *message_id, struct buf *payload,
-                   int64_t timeout_ms, store_written *done, void *arg);
+/* Publishes to a stream's subject and waits for its acknowledgement. `message_id` de-duplicates (NULL: no); `trace`
+ * goes with the message (NULL, or none: no). Takes the payload. */
+void store_publish(struct bus *bus, const char *subject, const char *message_id, const struct trace *trace,
+                   struct buf *payload, int64_t timeout_ms, store_written *done, void *arg);
 
 #define STORE_ANY UINT64_MAX /* whatever is there */
 #define STORE_NEW 0          /* only if the key is not there */
@@ -45,6 +46,11 @@ void store_publish(struct bus *bus, const char *subject, const char *message_id,
 void store_put(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
                int64_t timeout_ms, store_written *done, void *arg);
 void store_get(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done, void *arg);
+/* The same; and if the bus is freed first, `forget` gets `arg`. */
+void store_put_or_forget(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
+                         int64_t timeout_ms, store_written *done, void (*forget)(void *arg), void *arg);
+void store_get_or_forget(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done,
+                         void (*forget)(void *arg), void *arg);
 
 /* The first and the last message of a stream, by their sequence numbers, which rise from 1; of an empty one `last` is
  * below `first`. Between them some may be missing. */
@@ -81,12 +87,14 @@ void consumer_set_open(
 void consumer_free(struct consumer **consumer); /* deliveries live on; they don't refer to it */
 
 const void *delivery_data(const struct delivery *delivery, size_t *len);
-int64_t delivery_count(const struct delivery *delivery);     /* 1 at the first try */
-uint64_t delivery_sequence(const struct delivery *delivery); /* in the stream: the same for every try */
+int64_t delivery_count(const struct delivery *delivery);             /* 1 at the first try */
+uint64_t delivery_sequence(const struct delivery *delivery);         /* in the stream: the same for every try */
+const struct trace *delivery_trace(const struct delivery *delivery); /* that came with it, or else one made here */
 /* Tells the broker that it is being worked on: ack_wait starts anew. */
 void delivery_working(struct bus *bus, const struct delivery *delivery);
-/* Done, or never to be tried again. Takes and nulls. */
-void delivery_ack(struct bus *bus, struct delivery **delivery);
+/* Done, or never to be tried again: it is acknowledged, and deleted from its stream, which thus holds only what is
+ * still to be done. Takes and nulls. */
+void delivery_finish(struct bus *bus, struct delivery **delivery);
 /* Done, and `done` is told whether the broker says that it knows: else it is to be said again. Lent for the call. */
 void delivery_confirm(struct bus *bus, const struct delivery *delivery, int64_t timeout_ms, store_done *done,
                       void *arg);

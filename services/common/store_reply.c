@@ -14,6 +14,7 @@ static const struct {
     {10028, ERR_FULL},      /* memory */
     {10047, ERR_FULL},      /* storage */
     {10077, ERR_FULL},      /* the stream: maximum bytes or messages exceeded */
+    {10054, ERR_TOO_LARGE}, /* more than the stream's messages may hold */
     {10071, ERR_CONFLICT},  /* wrong last sequence */
     {10164, ERR_CONFLICT},  /* the same, of newer brokers */
     {10037, ERR_NOT_FOUND}, /* no message */
@@ -179,4 +180,18 @@ int store_reply_extent(int err, const struct bus_message *reply, struct store_ex
         *out = (struct store_extent_reply){.first = (uint64_t)first, .last = (uint64_t)last};
     json_decref(object);
     return first >= 0 && last >= 0 ? ERR_NONE : ERR_REFUSED;
+}
+
+int store_reply_pending(int err, const struct bus_message *reply, uint64_t *out)
+{
+    json_t *object;
+    if (!err)
+        err = parse(reply->data, reply->len, NULL, &object);
+    if (err)
+        return err;
+    int64_t pending = json_get_int(object, "num_pending", -1);
+    if (pending >= 0)
+        *out = (uint64_t)pending;
+    json_decref(object);
+    return pending >= 0 ? ERR_NONE : ERR_REFUSED;
 }

@@ -29,4 +29,7 @@ struct store_extent_reply {
 };
 int store_reply_extent(int err, const struct bus_message *reply, struct store_extent_reply *out) MUST_CHECK;
 
+/* Of a consumer: what it has not delivered yet. */
+int store_reply_pending(int err, const struct bus_message *reply, uint64_t *out) MUST_CHECK;
+
 #endif

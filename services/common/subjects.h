@@ -57,6 +57,7 @@
 #define SUBJECT_TOOL_ALL              "parley.tool.*"
 #define SUBJECT_TOOL_CANCEL           "parley.tool_cancel"
 #define SUBJECT_TOOLS_LIST            "parley.tools.list"
+#define SUBJECT_NOBODY                "parley.nobody" /* the broker itself answers: no responders */
 
 #define QUEUE_ROUTERS "routers"
 #define QUEUE_TOOLS   "tools"
@@ -69,8 +70,9 @@
 #define STREAM_CONTACTS     "CONTACTS"
 #define CONSUMER_WEBHOOK    "webhook"
 
-#define BUCKET_TURNS         "parley_turns"         /* key: turn, and turn.<segment> */
-#define BUCKET_POSTINGS      "parley_postings"      /* key: a contact request's number in its stream */
-#define BUCKET_CONVERSATIONS "parley_conversations" /* key: id_hash of the conversation's name */
+#define BUCKET_TURNS             "parley_turns"         /* key: turn, and turn.<segment> */
+#define CHECKPOINT_SEGMENT_BYTES (32u * 1024)           /* of a turn's text, in each of its segments */
+#define BUCKET_POSTINGS          "parley_postings"      /* key: a contact request's number in its stream */
+#define BUCKET_CONVERSATIONS     "parley_conversations" /* key: id_hash of the conversation's name */
 
 #endif

@@ -89,6 +89,7 @@ static void on_tick(uv_timer_t *tick)
         next = at->next;
         web_http_tick(WEB_CONTAINER(at, struct web_http, link), now_ms);
     }
+    web_lws_tick(web, now_ms);
 }
 
 struct web *web_new(uv_loop_t *loop, const struct web_options *options)
@@ -100,6 +101,7 @@ struct web *web_new(uv_loop_t *loop, const struct web_options *options)
     web_link_init(&web->https);
     web_link_init(&web->listeners);
     web_link_init(&web->sites);
+    web_link_init(&web->unfinished);
     web->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     uv_prepare_init(loop, &web->prepare);
     uv_idle_init(loop, &web->idle);

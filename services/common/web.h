@@ -11,6 +11,7 @@
 #ifndef PARLEY_WEB_H
 #define PARLEY_WEB_H
 
+#include "budget.h"
 #include "buf.h"
 #include "err.h"
 
@@ -28,6 +29,10 @@ struct web_options {
     int64_t max_connections;    /* sockets of any kind; beyond it accepted ones are answered 503 and closed */
     int64_t message_size_limit; /* bytes of one WebSocket message, over all its fragments; beyond it 1009 */
     int64_t body_size_limit;    /* bytes of one request's body; beyond it 413 */
+    int64_t message_timeout_ms; /* from a message's first byte to its last; a slower one is closed with 1008 */
+    /* Messages and bodies that have come in part count here; what is too much is closed with 1008, or answered 503.
+     * Lent; others may use it, too. */
+    struct budget *budget;
 };
 
 /* The head of a request, lent until the handler returns. */

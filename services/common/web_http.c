@@ -74,6 +74,7 @@ static void release(struct web_http *http)
     http->web->connections--;
     if (http->refused)
         http->web->refused--;
+    budget_release(http->web->options.budget, &http->held);
     uv_close((uv_handle_t *)&http->poll, on_poll_closed);
 }
 
@@ -89,6 +90,7 @@ static void begin_linger(struct web_http *http)
 {
     http->state = WEB_HTTP_LINGER;
     buf_deinit(&http->in);
+    budget_release(http->web->options.budget, &http->held);
     set_deadline(http, PROGRESS_TIMEOUT_MS);
 }
 
@@ -207,6 +209,7 @@ static void hand_over(struct web_http *http)
         web_respond(&http->exchange, 404, NULL, NULL, NULL);
     }
     buf_deinit(&body);
+    budget_release(http->web->options.budget, &http->held);
 }
 
 /* The head has been found: `len` bytes of `in`. */
@@ -254,14 +257,19 @@ static enum step read_head(struct web_http *http)
 
 static enum step read_body(struct web_http *http)
 {
-    if (http->in.len < (size_t)http->head.content_length) {
-        if (!http->read_end)
-            return STEP_WAIT;
+    if (http->in.len >= (size_t)http->head.content_length) {
+        hand_over(http);
+        return STEP_AGAIN;
+    }
+    if (http->read_end) {
         web_http_close(http);
         return STEP_GONE;
     }
-    hand_over(http);
-    return STEP_AGAIN;
+    if (!budget_grow(http->web->options.budget, &http->held, http->in.cap)) {
+        refuse(http, 503, NULL);
+        return STEP_AGAIN;
+    }
+    return STEP_WAIT;
 }
 
 static enum step await_answer(struct web_http *http)

@@ -44,9 +44,10 @@ struct web {
     struct web_link https;
     struct web_link listeners;
     struct web_link sites;
-    uv_prepare_t prepare; /* runs the turns */
-    uv_idle_t idle;       /* keeps the loop from waiting while there are turns */
-    uv_timer_t tick;      /* once a second while there is an HTTP connection */
+    struct web_link unfinished; /* WebSockets with a part of a message, the oldest first */
+    uv_prepare_t prepare;       /* runs the turns */
+    uv_idle_t idle;             /* keeps the loop from waiting while there are turns */
+    uv_timer_t tick;            /* once a second while there is an HTTP connection */
     struct web_lws *lws;
     struct buf argument; /* the last web_head_argument() */
     size_t connections;  /* sockets of any kind */
@@ -115,6 +116,7 @@ struct web_http {
     bool refused;  /* counted in web->refused */
     int64_t deadline_ms;
     struct buf in; /* what came, and is not used yet */
+    size_t held;   /* of the budget, for the body */
     size_t scanned;
     struct buf head_bytes;
     struct http_head head;
@@ -145,6 +147,8 @@ struct web_lws *web_lws_new(struct web *web);
 void web_lws_stop(struct web_lws *lws);
 /* True when the library has released all it had, after web_lws_stop(); the loop must run in between. */
 bool web_lws_free(struct web_lws **lws);
+/* Closes those that take too long to finish a message. */
+void web_lws_tick(struct web *web, int64_t now_ms);
 /* Makes a WebSocket of a connection whose upgrade was accepted. Takes the descriptor, and reads on after `rest`. The
  * head is lent until this returns. */
 void web_lws_adopt(struct web_lws *lws, struct web_http *http, int fd, const char *rest, size_t len);

@@ -14,6 +14,7 @@
  * are accepted; a client's close codes 1012 to 1014 are answered with 1002. */
 #include "web_private.h"
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "utf8.h"
@@ -42,7 +43,10 @@ struct web_socket {
     struct lws *wsi;
     struct web_site *site;
     void *connection;
-    struct buf message; /* fragments so far; no memory while there are none */
+    struct buf message;         /* fragments so far; no memory while there are none */
+    struct web_link unfinished; /* of the web, while there are some */
+    int64_t message_until_ms;
+    size_t held; /* of the budget, for them */
     struct goodbye *goodbye;
     bool open;    /* `closed` is still to be called */
     bool closing; /* the library is ending it: nothing is to be sent, or heard, any more */
@@ -162,6 +166,18 @@ void web_socket_ping(struct web_socket *socket)
     web_turn_queue(socket->web, &socket->turn);
 }
 
+static void release_message(struct web_socket *socket)
+{
+    web_link_remove(&socket->unfinished);
+    budget_release(socket->web->options.budget, &socket->held);
+}
+
+static void drop_message(struct web_socket *socket)
+{
+    buf_deinit(&socket->message);
+    release_message(socket);
+}
+
 void web_socket_close(struct web_socket *socket, uint16_t code, const char *reason)
 {
     if (socket->closing || socket->goodbye)
@@ -173,7 +189,7 @@ void web_socket_close(struct web_socket *socket, uint16_t code, const char *reas
         memcpy(goodbye->reason, reason, goodbye->len);
     }
     socket->goodbye = goodbye;
-    buf_deinit(&socket->message);
+    drop_message(socket);
     if (lws_partial_buffered(socket->wsi)) {
         lws_set_timeout(socket->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_TIMEOUT_S);
         wake(socket);
@@ -208,8 +224,31 @@ static void deliver_assembled(struct web_socket *socket, size_t last_len, bool b
         return;
     }
     buf_move(&message, &socket->message);
+    release_message(socket); /* whoever keeps it counts it */
     socket->site->handlers->received(socket->connection, message.data, message.len, binary);
     buf_deinit(&message);
+}
+
+/* A part of it has come. False: it can't be kept. */
+static bool keep_message(struct web_socket *socket)
+{
+    struct web *web = socket->web;
+    if (!web_link_in_list(&socket->unfinished)) {
+        web_link_append(&web->unfinished, &socket->unfinished);
+        socket->message_until_ms = clock_monotonic_ms() + web->options.message_timeout_ms;
+    }
+    return budget_grow(web->options.budget, &socket->held, socket->message.cap);
+}
+
+void web_lws_tick(struct web *web, int64_t now_ms)
+{
+    while (!web_link_empty(&web->unfinished)) {
+        struct web_socket *socket = WEB_CONTAINER(web->unfinished.next, struct web_socket, unfinished);
+        if (now_ms < socket->message_until_ms)
+            return;
+        web_link_remove(&socket->unfinished); /* also of one that is closing by itself */
+        web_socket_close(socket, LWS_CLOSE_STATUS_POLICY_VIOLATION, "a message took too long");
+    }
 }
 
 static void on_receive(struct web_socket *socket, const char *bytes, size_t len)
@@ -231,6 +270,8 @@ static void on_receive(struct web_socket *socket, const char *bytes, size_t len)
     buf_append(&socket->message, bytes, len);
     if (whole)
         deliver_assembled(socket, len, binary);
+    else if (!keep_message(socket))
+        web_socket_close(socket, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too much is being sent, please try again later");
 }
 
 /* The library answers with the client's own payload, or with 1002 where it finds the code wrong; not so for a single
@@ -248,7 +289,7 @@ static void on_closed(struct web_socket *socket)
 {
     socket->closing = true;
     web_link_remove(&socket->turn.link);
-    buf_deinit(&socket->message);
+    drop_message(socket);
     free(socket->goodbye);
     socket->goodbye = NULL;
     if (!socket->open)

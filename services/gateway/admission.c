@@ -25,9 +25,32 @@ static bool lists(const char *list, const char *item)
     return false;
 }
 
+/* A host as a Host header has it, without its port and the brackets of an IPv6 address, in `out`. */
+static bool copy_host(const char *header, char out[static 64])
+{
+    bool bracketed = header[0] == '[';
+    const char *from = header + bracketed;
+    size_t len = strcspn(from, bracketed ? "]" : ":");
+    if (len >= 64)
+        return false;
+    memcpy(out, from, len);
+    out[len] = '\0';
+    return true;
+}
+
+bool admission_host_is_local(const char *header)
+{
+    char host[64];
+    return copy_host(header, host) && (strcasecmp(host, "localhost") == 0 || gateway_host_is_loopback(host));
+}
+
 bool admission_origin_allowed(const char *origin, const char *host, const char *allowed, bool loopback)
 {
-    if (!origin || is_same_host(origin, host))
+    if (!origin)
+        return true;
+    if (!allowed && loopback && host && !admission_host_is_local(host))
+        return false;
+    if (is_same_host(origin, host))
         return true;
     if (!allowed)
         return loopback && strcmp(origin, "null") == 0;
@@ -46,6 +69,15 @@ bool admission_origin_passes(const struct gateway *gateway, const struct web_hea
     }
     return admission_origin_allowed(value ? origin : NULL, web_head_header(head, "host"), settings->allowed_origins,
                                     gateway_host_is_loopback(gateway_settings_host(settings)));
+}
+
+bool admission_host_passes(const struct gateway *gateway, const struct web_head *head)
+{
+    const struct gateway_settings *settings = gateway->settings;
+    if (settings->allowed_origins || !gateway_host_is_loopback(gateway_settings_host(settings)))
+        return true;
+    const char *host = web_head_header(head, "host");
+    return !host || admission_host_is_local(host);
 }
 
 int admission_decide(struct gateway *gateway, const struct web_head *head, const char **reason)

@@ -63,10 +63,19 @@ void answer_number(struct answer *answer, uint64_t message_id, int64_t started_m
         answer->started_ms = started_ms;
 }
 
+static enum answer_news note_gap(struct answer *answer, uint64_t length, uint32_t steps)
+{
+    if (length > answer->gap_length)
+        answer->gap_length = length;
+    if (steps > answer->gap_steps)
+        answer->gap_steps = steps;
+    return ANSWER_GAP;
+}
+
 enum answer_news answer_add_text(struct answer *answer, uint64_t offset, const void *text, size_t len)
 {
     if (offset > answer->text.len)
-        return ANSWER_GAP;
+        return note_gap(answer, offset, 0);
     size_t known = answer->text.len - (size_t)offset;
     size_t repeated = known < len ? known : len;
     if (repeated > 0 && memcmp(answer->text.data + offset, text, repeated) != 0)
@@ -106,7 +115,7 @@ enum answer_news answer_add_step(struct answer *answer, const struct answer_tool
     if (tool->step <= answer->step_count)
         return ANSWER_KNOWN;
     if (tool->step > answer->step_count + 1 || tool->offset > answer->text.len)
-        return ANSWER_GAP;
+        return note_gap(answer, tool->offset, tool->step - 1);
     if (!is_between_code_points(&answer->text, tool->offset))
         return ANSWER_BROKEN;
     if (answer->step_count >= STEPS_MAX)
@@ -125,19 +134,20 @@ enum answer_news answer_add_step(struct answer *answer, const struct answer_tool
     return ANSWER_NEW;
 }
 
-enum answer_news answer_stands_at(const struct answer *answer, uint64_t length, uint32_t steps)
+enum answer_news answer_stands_at(struct answer *answer, uint64_t length, uint32_t steps)
 {
-    return length > answer->text.len || steps > answer->step_count ? ANSWER_GAP : ANSWER_KNOWN;
+    bool reached = length <= answer->text.len && steps <= answer->step_count;
+    return reached ? ANSWER_KNOWN : note_gap(answer, length, steps);
 }
 
 enum answer_news answer_finish(struct answer *answer, enum answer_end end, uint64_t length, uint32_t steps)
 {
     if (answer->end != ANSWER_OPEN)
-        return answer_ended(answer) ? ANSWER_KNOWN : ANSWER_GAP;
+        return answer_ended(answer) ? ANSWER_KNOWN : note_gap(answer, answer->end_length, answer->end_steps);
     answer->end = end;
     answer->end_length = length;
     answer->end_steps = steps;
-    return answer_ended(answer) ? ANSWER_NEW : ANSWER_GAP;
+    return answer_ended(answer) ? ANSWER_NEW : note_gap(answer, length, steps);
 }
 
 void answer_set_reason(struct answer *answer, const void *reason, size_t len)
@@ -159,6 +169,11 @@ void answer_finish_here(struct answer *answer, enum answer_end end)
     answer->end = end;
     answer->end_length = answer->text.len;
     answer->end_steps = answer->step_count;
+}
+
+bool answer_has_gap(const struct answer *answer)
+{
+    return answer->text.len < answer->gap_length || answer->step_count < answer->gap_steps;
 }
 
 bool answer_ended(const struct answer *answer)

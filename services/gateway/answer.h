@@ -48,6 +48,8 @@ struct answer {
     enum answer_end end;  /* as told; reached only when all before it is there: answer_ended() */
     uint64_t end_length;
     uint32_t end_steps;
+    uint64_t gap_length; /* how far something reached that showed a gap */
+    uint32_t gap_steps;
     struct buf reason;  /* of a failure, for people; valid UTF-8 */
     struct buf apology; /* to be said in its place; empty: not told. Valid UTF-8 */
 };
@@ -75,7 +77,7 @@ struct answer_tool {
 };
 enum answer_news answer_add_step(struct answer *answer, const struct answer_tool *tool) MUST_CHECK;
 /* The sender stands at this place: ANSWER_GAP if that is further than we have come. */
-enum answer_news answer_stands_at(const struct answer *answer, uint64_t length, uint32_t steps) MUST_CHECK;
+enum answer_news answer_stands_at(struct answer *answer, uint64_t length, uint32_t steps) MUST_CHECK;
 
 /* The end as its sender tells it. The first one told counts. ANSWER_GAP: something before it is missing; it is
  * remembered, and reached when that has come. */
@@ -87,6 +89,8 @@ void answer_set_apology(struct answer *answer, const void *apology, size_t len);
 /* Ends it here and now, whatever was told before: no more of it will come. */
 void answer_finish_here(struct answer *answer, enum answer_end end);
 
+/* Whether the place of any ANSWER_GAP has still to be reached. */
+bool answer_has_gap(const struct answer *answer);
 /* Whether the end is reached: told, and all before it is there. */
 bool answer_ended(const struct answer *answer);
 

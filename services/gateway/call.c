@@ -15,13 +15,10 @@
 
 static struct dialect_occasion occasion_of(const struct dialect_request *request, enum dialect_occasion_kind kind)
 {
-    return (struct dialect_occasion){
-        .kind = kind,
-        .request = request,
-        .tool = {request->tool, request->tool_len},
-        .data = {"", 0},
-        .reason = {"", 0},
-    };
+    struct dialect_occasion occasion = connection_occasion(kind);
+    occasion.request = request;
+    occasion.tool = (struct dialect_span){request->tool, request->tool_len};
+    return occasion;
 }
 
 static void tell_failure(struct connection *connection, const struct dialect_request *request, const char *reason)
@@ -78,7 +75,7 @@ static void on_result(void *arg, int err, const struct bus_message *reply)
         tell_failure(connection, &call->request, err == ERR_TIMEOUT ? "the tool took too long" : GATEWAY_UNAVAILABLE);
     if (err)
         log_warning("tool call failed", LOG_TEXT("connection", connection->client.id), LOG_TEXT("call", call->id),
-                    LOG_ERR(err));
+                    LOG_TRACE(&call->trace), LOG_ERR(err));
     free_call(call);
     gateway_check_drained(gateway);
 }
@@ -91,8 +88,9 @@ static int send_call(struct call *call)
         return ERR_DISCONNECTED;
     struct buf packed = {0};
     uplink_pack_call(call, &call->request, clock_wall_ms() + timeout_ms, &packed);
-    int err = bus_request(gateway->service->bus, SUBJECT_COMMAND_CALL_TOOL, NULL, &packed, timeout_ms + REPLY_GRACE_MS,
-                          on_result, call, &call->waiting);
+    struct trace_headers headers;
+    int err = bus_request(gateway->service->bus, SUBJECT_COMMAND_CALL_TOOL, trace_headers(&call->trace, &headers),
+                          &packed, timeout_ms + REPLY_GRACE_MS, on_result, call, &call->waiting);
     buf_deinit(&packed);
     return err;
 }
@@ -120,6 +118,7 @@ static struct call *new_call(struct connection *connection, const char *id, stru
     struct call *call = mem_alloc(sizeof *call);
     call->connection = connection;
     memcpy(call->id, id, sizeof call->id);
+    call->trace = connection_trace(connection);
     call->request = *request;
     *request = (struct dialect_request){0};
     return call;

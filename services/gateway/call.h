@@ -9,6 +9,7 @@ struct call {
     struct call *next; /* of the connection */
     struct connection *connection;
     char id[ID_SIZE];
+    struct trace trace;
     struct dialect_request request; /* the tool's name, and what its dialect has noted */
     struct bus_request *waiting;
 };

@@ -5,6 +5,7 @@
 #include "mem.h"
 #include "questions.h"
 #include "rooms.h"
+#include "session.h"
 #include "turn.h"
 #include "withdraw.h"
 
@@ -19,7 +20,7 @@ struct cancel {
 static void answer_cancels(struct connection *connection, uint32_t count)
 {
     while (count-- > 0) {
-        struct dialect_occasion occasion = {.kind = DIALECT_CANCEL_DONE};
+        struct dialect_occasion occasion = connection_occasion(DIALECT_CANCEL_DONE);
         connection_tell(connection, &occasion);
     }
 }
@@ -57,6 +58,8 @@ static void on_withdrawn(void *arg, enum withdraw_outcome outcome)
     turn->withdrawal = NULL;
     if (outcome == WITHDRAW_SETTLED)
         turn_cancelled(turn);
+    else if (outcome == WITHDRAW_KEPT)
+        cancel_settle(turn); /* it will hold, and the client need not wait for that */
     /* else its end will come, or the time-out */
 }
 
@@ -98,6 +101,7 @@ void cancel_ask(struct connection *connection)
     cancel->asked++;
     connection->cancel = cancel;
     stop_answers(connection, cancel);
+    session_cancelled(connection);
     if (cancel->awaited == 0)
         finish(cancel);
 }

@@ -5,11 +5,13 @@
 #include "cancel.h"
 #include "clock.h"
 #include "contact_request.h"
+#include "held.h"
 #include "join.h"
 #include "log.h"
 #include "mem.h"
 #include "questions.h"
 #include "rooms.h"
+#include "session.h"
 #include "status_request.h"
 #include "turn.h"
 #include "utf8.h"
@@ -118,40 +120,62 @@ static const char *head_argument(const void *address, const char *name)
     return web_head_argument(address, name);
 }
 
-struct connection *connection_open(struct gateway *gateway, struct web_socket *socket, const struct dialect *dialect,
-                                   const struct web_head *head)
+static struct connection *make_connection(struct gateway *gateway, struct web_socket *socket,
+                                          const struct dialect *dialect)
 {
     struct connection *connection = mem_alloc(sizeof *connection);
     connection->gateway = gateway;
     connection->socket = socket;
     connection->dialect = dialect;
     connection->mine = find_dialect(gateway, dialect);
-    connection->connected_at = clock_wall_seconds();
+    connection->connected_at = connection->received_at = clock_wall_seconds();
     connection->received_ms = connection->pinged_ms = clock_monotonic_ms();
     const struct allowance_rate rate = {gateway->settings->rate_limit, gateway->settings->rate_burst};
     allowance_init(&connection->allowance, &rate, connection->received_ms);
     id_uuid(connection->client.id);
-    authentication_admit(connection, head);
-    const char *extended = web_head_argument(head, "parley");
-    connection->client.extended = extended && strcmp(extended, "1") == 0;
     link_connection(connection);
-    log_debug("connection opened", LOG_TEXT("connection", connection->client.id), LOG_TEXT("protocol", dialect->name),
-              LOG_TEXT("peer", head->peer));
+    return connection;
+}
 
+/* The dialect greets it. Where it may see what goes on in its room, it does so from now on, or once it has joined. */
+static void greet(struct connection *connection, const struct web_head *head)
+{
     char fresh_id[ID_SIZE];
     id_uuid(fresh_id);
     struct dialect_context context = make_context(connection, fresh_id);
     context.argument = head_argument;
     context.address = head;
     struct dialect_request request = {0};
-    dialect->open(&connection->client, &context, head->path, &request, &gateway->scratch);
-    if (!dialect->user_of || authentication_done(connection))
+    connection->dialect->open(&connection->client, &context, head->path, &request, &connection->gateway->scratch);
+    if (!connection->dialect->user_of || authentication_done(connection))
         room_join(connection);
     carry_out(connection, fresh_id, &request);
     if (!connection->join)
         room_catch_up(connection);
     dialect_request_deinit(&request);
+}
+
+struct connection *connection_open(struct gateway *gateway, struct web_socket *socket, const struct dialect *dialect,
+                                   const struct web_head *head)
+{
+    struct connection *connection = make_connection(gateway, socket, dialect);
+    authentication_admit(connection, head);
+    (void)trace_parse(&connection->trace, web_head_header(head, TRACE_HEADER));
+    const char *extended = web_head_argument(head, "parley");
+    connection->client.extended = extended && strcmp(extended, "1") == 0;
+    log_debug("connection opened", LOG_TEXT("connection", connection->client.id), LOG_TEXT("protocol", dialect->name),
+              LOG_TEXT("peer", head->peer), LOG_TRACE(&connection->trace));
+    greet(connection, head);
+    session_open(connection, head);
     return connection;
+}
+
+struct trace connection_trace(const struct connection *connection)
+{
+    struct trace trace = connection->trace;
+    if (!trace_is_set(&trace))
+        trace_take(&trace, NULL);
+    return trace;
 }
 
 /* Its turns go on without it. */
@@ -173,6 +197,7 @@ void connection_leave(struct connection *connection)
     cancel_forget(connection);
     call_stop_all(connection);
     join_stop(connection);
+    session_close(connection);
     contact_request_stop_all(connection);
     status_request_stop(connection);
 }
@@ -217,8 +242,9 @@ void connection_receive(struct connection *connection, const char *bytes, size_t
     if (connection->doomed || connection->ending)
         return;
     connection->received_ms = clock_monotonic_ms();
-    if (connection->join) {
-        join_hold(connection, bytes, len, binary);
+    connection->received_at = clock_wall_seconds();
+    if (connection->held) {
+        held_add(connection, bytes, len, binary);
         return;
     }
     if (!passes(connection, len, NULL))
@@ -229,6 +255,7 @@ void connection_receive(struct connection *connection, const char *bytes, size_t
     struct dialect_request request = {0};
     connection->dialect->decode(&connection->client, &context, bytes, len, binary, &request,
                                 &connection->gateway->scratch);
+    request.bytes = len;
     if (passes(connection, len, &request))
         carry_out(connection, fresh_id, &request);
     dialect_request_deinit(&request);
@@ -331,13 +358,22 @@ void connection_write(struct connection *connection)
     struct follower *ended = NULL;
     if (outbox_next(&connection->outbox, &reader, &gateway->frame, &ended))
         send_frame(connection, &gateway->frame);
-    if (ended)
+    if (ended) {
         turn_unfollow(&ended);
+        session_told_end(connection);
+    }
     connection_wake(connection);
     gateway_check_drained(gateway);
 }
 
 /* ---- As time goes by */
+
+void connection_ponged(struct connection *connection)
+{
+    connection->pong_awaited = false;
+    if (!connection->doomed)
+        session_ponged(connection);
+}
 
 static int64_t ping_interval_ms(const struct connection *connection)
 {

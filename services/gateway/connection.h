@@ -11,8 +11,10 @@
 struct call;
 struct cancel;
 struct contact_request;
+struct held;
 struct join;
 struct room;
+struct session;
 struct status_request;
 struct turn;
 
@@ -23,11 +25,14 @@ struct connection {
     const struct dialect *dialect;
     struct gateway_dialect *mine; /* the dialect's counts and metrics */
     struct dialect_client client;
-    char *credential; /* by which its user is known; NULL: none. A secret */
+    struct trace trace; /* that its client gave; none: each question makes its own */
+    char *credential;   /* by which its user is known; NULL: none. A secret */
     struct outbox outbox;
 
-    struct join *join; /* it is not yet known whether it may come in; NULL: it has */
-    struct room *room; /* NULL: none */
+    struct join *join;       /* it is not yet known whether it may come in; NULL: it has */
+    struct held *held;       /* what it has sent and can't be read yet; NULL: all is read as it comes */
+    struct session *session; /* NULL: none */
+    struct room *room;       /* NULL: none */
     struct chain membership;
 
     struct turn *waiting; /* questions not yet asked, oldest first */
@@ -40,6 +45,7 @@ struct connection {
     struct status_request *status; /* NULL: none under way */
 
     double connected_at; /* Unix seconds */
+    double received_at;  /* the same of the last message, or the opening */
     uint64_t frames_sent;
     int64_t received_ms; /* monotonic: the last message */
     int64_t pinged_ms;   /* monotonic: the last ping, or the opening */
@@ -58,7 +64,11 @@ struct connection *connection_open(struct gateway *gateway, struct web_socket *s
 void connection_free(struct connection **connection);
 void connection_receive(struct connection *connection, const char *bytes, size_t len, bool binary);
 void connection_write(struct connection *connection); /* its socket can take a frame */
+void connection_ponged(struct connection *connection);
 void connection_beat(struct connection *connection, int64_t now_ms);
+
+/* For what its client asks for now. */
+struct trace connection_trace(const struct connection *connection);
 
 /* It becomes a member of the room that its client names, and follows what is going on there. */
 void connection_enter(struct connection *connection);

@@ -25,17 +25,18 @@ struct dialect_span {
 
 struct dialect_client {
     char id[ID_SIZE];
-    bool extended;   /* asked for cancel and tool steps with ?parley=1 */
-    uint8_t variant; /* the dialect's own, such as a session type */
-    char *name;      /* the dialect's own, from the path: a user, a pipeline; NULL: none. Freed with the connection */
-    char *user;      /* whose credential it gave; NULL: none asked for, or none given yet. Freed with the connection */
+    char origin[ID_SIZE]; /* the id of the first connection of its session; empty: it is that itself */
+    bool extended;        /* asked for cancel and tool steps with ?parley=1 */
+    uint8_t variant;      /* the dialect's own, such as a session type */
+    char *name; /* the dialect's own, from the path: a user, a pipeline; NULL: none. Freed with the connection */
+    char *user; /* whose credential it gave; NULL: none asked for, or none given yet. Freed with the connection */
     /* Set by open(): the name of the room whose messages, answers and broadcasts it gets, made with dialect_name(); its
      * key is id_hash() of it. Empty: none. The client is a member when open() has returned, or, where that asks for
      * DIALECT_JOIN, before JOINED is told: so nothing is missed that is sent after the greeting. Freed with the
      * connection, or as soon as it has joined. */
     struct buf room;
     /* Of the pipeline that it has joined: which messages of a group are for the model, those that begin so and those
-     * that mention this name. NULL: none. Freed with the connection. */
+     * that mention this name. NULL: the protocol's own. Freed with the connection. */
     char *group_trigger, *group_mention;
 };
 
@@ -93,6 +94,7 @@ struct dialect_request {
     uint8_t mode;   /* the dialect's own: which of its ways of asking */
     char *note;     /* the dialect's own; NULL: none. Freed with the request */
     json_t *source; /* what the lent texts point into; a reference of its own */
+    size_t bytes;   /* of the message that it came in; filled in by the gateway */
 
     /* DIALECT_ASK */
     enum dialect_text text;
@@ -159,6 +161,8 @@ enum dialect_occasion_kind {
     DIALECT_CONTACT_STORED, /* id: the request's */
     DIALECT_CONTACT_FAILED, /* reason */
     DIALECT_STATUS,         /* counts */
+    DIALECT_SESSION,        /* id: the token by which a later connection can go on */
+    DIALECT_RESUMED,        /* id: the same; ok: the answer that was under way goes on */
     DIALECT_REFUSED,        /* reason: a message that was not even read, such as one above the rate limit */
     /* Of its room, each to every member. */
     DIALECT_ROOM_MESSAGE, /* message_id, text, data: the chain; connection: who asked; when: asked */
@@ -178,12 +182,12 @@ struct dialect_occasion {
     struct dialect_span call; /* its call's id */
     struct dialect_span data; /* JSON; a text in TOOL_FINISHED without `ok`; empty where there is none */
     struct dialect_span reason;
-    struct dialect_span apology; /* FAILED: what a client may be told instead of the reason, as the pipelines'
-                                  * configuration has it; empty: the dialect's own words */
+    struct dialect_span apology; /* FAILED, CANCELLED: what a client may be told instead of the reason, as the
+                                  * pipelines' configuration has it; empty: the dialect's own words */
     const char *vendor;          /* "" where not known */
     const char *model;
     bool ok;
-    const char *id;         /* a contact request's */
+    const char *id;         /* a contact request's, or a session's token */
     const char *connection; /* a client's id */
     uint64_t message_id;    /* in a room that counts its messages; 0: none, or not known yet */
     double when;            /* Unix seconds; 0: not known */
@@ -196,6 +200,7 @@ struct dialect {
     const char *name; /* in messages, metrics and logs */
     /* Answers can't be told apart: they run one after the other, in the order asked. */
     bool serial;
+    bool resumes;                /* answers belong to the connection that asked: a later one can go on with it */
     bool times_out;              /* closed after WS_CONNECTION_TIMEOUT of silence */
     int64_t ping_interval_s;     /* 0: WS_HEARTBEAT_INTERVAL */
     enum dialect_text room_text; /* how members of a room get an answer that another connection asked for */

@@ -100,7 +100,8 @@ void dialect_ask(const struct dialect_message *message, struct dialect_span ques
 
 void dialect_use_own_conversation(const struct dialect_message *message)
 {
-    const char *id = message->client->id;
+    const struct dialect_client *client = message->client;
+    const char *id = client->origin[0] ? client->origin : client->id;
     dialect_name_conversation(message->request, "connection", id, strlen(id));
 }
 
@@ -149,4 +150,9 @@ void dialect_encode_extension(const struct dialect_occasion *occasion, struct fr
         encode_tool_step(occasion, out);
     else if (occasion->kind == DIALECT_CANCEL_DONE || occasion->kind == DIALECT_CANCELLED)
         frames_add_json(out, json_pack("{s:s, s:f}", "type", "cancelled", "timestamp", occasion->now));
+    else if (occasion->kind == DIALECT_SESSION)
+        frames_add_json(out, json_pack("{s:s, s:s}", "type", "session", "resume", occasion->id));
+    else if (occasion->kind == DIALECT_RESUMED)
+        frames_add_json(
+            out, json_pack("{s:s, s:s, s:b}", "type", "session", "resume", occasion->id, "resumed", (int)occasion->ok));
 }

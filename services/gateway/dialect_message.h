@@ -42,13 +42,13 @@ bool dialect_take_name(const json_t *object, const char *key, const char **out);
 
 /* Makes the request a question, with tools; the text is the object's. */
 void dialect_ask(const struct dialect_message *message, struct dialect_span question, enum dialect_text text);
-/* The conversation is that of the connection alone. */
+/* The conversation is that of the connection, or of its session, alone. */
 void dialect_use_own_conversation(const struct dialect_message *message);
 
 /* A JSON string of `what` followed by a text of any content; a new reference. */
 json_t *dialect_sentence(const char *what, struct dialect_span text);
 
-/* The frames of the extension: tool steps and cancelled. Nothing for other occasions. */
+/* The frames of the extension: tool steps, cancelled and sessions. Nothing for other occasions. */
 void dialect_encode_extension(const struct dialect_occasion *occasion, struct frames *out);
 
 #endif

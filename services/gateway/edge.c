@@ -32,7 +32,7 @@ static void on_writable(void *connection)
 
 static void on_ponged(void *connection)
 {
-    ((struct connection *)connection)->pong_awaited = false;
+    connection_ponged(connection);
 }
 
 static void on_closed(void *arg)
@@ -45,7 +45,9 @@ static void on_request(void *arg, struct web_exchange *exchange, const struct we
                        size_t len)
 {
     struct gateway *gateway = arg;
-    if (!pages_handle(gateway->pages, exchange, head))
+    if (!admission_host_passes(gateway, head))
+        web_respond(exchange, 421, NULL, NULL, NULL); /* RFC 9110, section 15.5.20 */
+    else if (!pages_handle(gateway->pages, exchange, head))
         rest_handle(gateway, exchange, head, body, len);
 }
 

@@ -10,6 +10,7 @@
 #include "pages.h"
 #include "recover.h"
 #include "rooms.h"
+#include "session.h"
 #include "stats.h"
 #include "subjects.h"
 #include "tokens.h"
@@ -36,6 +37,8 @@ static void on_beat(uv_timer_t *timer)
         next = link->next;
         connection_beat(OWNER_OF(link, struct connection, link), now_ms);
     }
+    withdraw_retry(gateway);
+    metric_set(gateway->metrics.buffered, (double)gateway->service->budget.used);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -81,7 +84,7 @@ static void subscribe(struct gateway *gateway)
     gateway->stats_requests = bus_subscribe(bus, SUBJECT_GATEWAY_STATS, NULL, on_stats_request, gateway);
 }
 
-/* After an outage every answer in flight may have missed something. */
+/* After an outage every answer in flight may have missed something, and its agent may need time to be heard again. */
 static void on_connected(void *arg)
 {
     struct gateway *gateway = arg;
@@ -90,8 +93,9 @@ static void on_connected(void *arg)
     if (!gateway->events)
         subscribe(gateway);
     stats_greet(gateway);
+    withdraw_retry(gateway);
     for (struct chain *link = gateway->in_flight; link; link = link->next)
-        recover_start(OWNER_OF(link, struct turn, in_flight));
+        turn_reconnected(OWNER_OF(link, struct turn, in_flight));
 }
 
 /* ---- The drain */
@@ -172,6 +176,9 @@ static void register_metrics(struct gateway *gateway)
         metrics_counter(m, "parley_slow_clients_closed_total", "clients closed because they read too slowly", NULL);
     metrics->gaps_repaired =
         metrics_counter(m, "parley_gaps_repaired_total", "answers of which a lost part has been fetched", NULL);
+    metrics->buffered =
+        metrics_gauge(m, "parley_buffered_bytes",
+                      "incomplete messages, waiting questions and answers under way, of all clients", NULL);
 }
 
 static void start_timers(struct gateway *gateway)
@@ -228,6 +235,7 @@ void gateway_free(struct gateway **gateway)
     *gateway = NULL;
     recover_free_all(g);
     withdraw_free_all(g);
+    session_free_all(g);
     stats_free_all(g);
     tokens_free(&g->tokens);
     pages_free(&g->pages);

@@ -9,6 +9,7 @@
 #include "peers.h"
 #include "service.h"
 #include "table.h"
+#include "trace.h"
 #include "wire.h"
 
 struct pages;
@@ -27,7 +28,7 @@ struct gateway_metrics {
     struct metric *frames_sent, *answers_in_flight;
     struct metric *completed, *failed, *cancelled;
     struct metric *first_token_seconds, *turn_seconds;
-    struct metric *chunks, *slow_clients_closed, *gaps_repaired;
+    struct metric *chunks, *slow_clients_closed, *gaps_repaired, *buffered;
 };
 
 struct gateway {
@@ -46,6 +47,10 @@ struct gateway {
     struct chain *in_flight;
     size_t in_flight_count;
     struct chain *recoveries, *withdrawals; /* under way */
+    struct chain *kept_withdrawals;         /* to be tried again (withdraw.h) */
+    size_t withdrawals_kept, withdrawals_retried;
+
+    struct chain *sessions; /* whose records are being read */
 
     struct table rooms; /* with members here, by key */
     struct chain *room_list;

@@ -43,6 +43,10 @@ const struct setting gateway_settings_table[] = {
      "questions that may wait on one connection, and tool calls that may run on it", false},
     {"WS_MAX_LAG_BYTES", SETTING_INTEGER, FIELD(max_lag_bytes), "8388608", 65536, 1073741824, "bytes",
      "what may wait to be sent to one client; beyond it a slow one is closed", false},
+    {"WS_MAX_BUFFERED_BYTES", SETTING_INTEGER, FIELD(max_buffered_bytes), "536870912", 8388608, 1099511627776, "bytes",
+     "what one process holds for all clients: messages not yet complete, questions that wait, answers under way; at "
+     "three quarters of it new ones are refused",
+     false},
     {"ANSWER_MAX_BYTES", SETTING_INTEGER, FIELD(answer_max_bytes), "4194304", 1024, 67108864, "bytes",
      "size of one answer; a longer one fails", false},
     {"COMMAND_TIMEOUT_MS", SETTING_INTEGER, FIELD(command_timeout_ms), "5000", 100, 600000, "ms",
@@ -103,4 +107,10 @@ int64_t gateway_settings_message_size(const void *settings)
 {
     const struct gateway_settings *gateway = settings;
     return gateway->message_size_limit;
+}
+
+int64_t gateway_settings_buffered(const void *settings)
+{
+    const struct gateway_settings *gateway = settings;
+    return gateway->max_buffered_bytes;
 }

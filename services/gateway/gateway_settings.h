@@ -17,6 +17,7 @@ struct gateway_settings {
     int64_t rate_limit, rate_burst;
     int64_t max_questions;
     int64_t max_lag_bytes;
+    int64_t max_buffered_bytes;
     int64_t answer_max_bytes;
     int64_t command_timeout_ms;
     int64_t turn_silence_ms;
@@ -31,6 +32,7 @@ int gateway_settings_check(const void *settings, char *reason, size_t reason_siz
 /* Sockets of any kind: the WebSockets, and some for pages and statistics. */
 int64_t gateway_settings_sockets(const void *settings);
 int64_t gateway_settings_message_size(const void *settings);
+int64_t gateway_settings_buffered(const void *settings);
 
 /* The address to listen on: as set, or else this machine's own without authentication, and all with it. */
 const char *gateway_settings_host(const struct gateway_settings *settings);

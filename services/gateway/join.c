@@ -2,6 +2,7 @@
 
 #include "bus.h"
 #include "command.pb-c.h"
+#include "held.h"
 #include "log.h"
 #include "mem.h"
 #include "subjects.h"
@@ -10,30 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a held message takes besides its bytes. */
-#define HELD_COST 64
-
-struct held {
-    struct held *next;
-    struct buf bytes;
-    bool binary;
-};
-
 struct join {
     struct connection *connection;
     struct bus_request *asking;
-    struct held *held, **held_end;
-    size_t held_bytes;
 };
-
-static void free_held(struct held *held)
-{
-    for (struct held *next; held; held = next) {
-        next = held->next;
-        buf_deinit(&held->bytes);
-        free(held);
-    }
-}
 
 void join_stop(struct connection *connection)
 {
@@ -42,24 +23,8 @@ void join_stop(struct connection *connection)
         return;
     connection->join = NULL;
     bus_request_cancel(&join->asking);
-    free_held(join->held);
+    held_drop(connection);
     free(join);
-}
-
-void join_hold(struct connection *connection, const char *bytes, size_t len, bool binary)
-{
-    struct join *join = connection->join;
-    size_t most = (size_t)connection->gateway->settings->message_size_limit + HELD_COST;
-    if (join->held_bytes + len + HELD_COST > most) {
-        connection_close(connection, CLOSE_POLICY, "too much was sent before the greeting");
-        return;
-    }
-    struct held *held = mem_alloc(sizeof *held);
-    buf_append(&held->bytes, bytes, len);
-    held->binary = binary;
-    join->held_bytes += len + HELD_COST;
-    *join->held_end = held;
-    join->held_end = &held->next;
 }
 
 /* ---- The answer */
@@ -78,17 +43,14 @@ static char *copy_name(const ProtobufCBinaryData *name)
 
 static void come_in(struct connection *connection, const Parley__Done *pipeline)
 {
-    struct held *list = connection->join->held;
-    connection->join->held = NULL;
-    join_stop(connection);
+    free(connection->join);
+    connection->join = NULL;
     connection->client.group_trigger = copy_name(&pipeline->group_trigger);
     connection->client.group_mention = copy_name(&pipeline->group_mention);
     struct dialect_occasion occasion = connection_occasion(DIALECT_JOINED);
     connection_tell(connection, &occasion);
     connection_enter(connection);
-    for (struct held *held = list; held; held = held->next)
-        connection_receive(connection, held->bytes.data ? held->bytes.data : "", held->bytes.len, held->binary);
-    free_held(list);
+    held_end(connection);
 }
 
 static void on_found(void *arg, int err, const struct bus_message *reply)
@@ -114,8 +76,8 @@ void join_start(struct connection *connection, const char *pipeline)
     struct gateway *gateway = connection->gateway;
     struct join *join = mem_alloc(sizeof *join);
     join->connection = connection;
-    join->held_end = &join->held;
     connection->join = join;
+    held_begin(connection);
     struct buf packed = {0};
     uplink_pack_find_pipeline(pipeline, &packed);
     int err = gateway_reachable(gateway)

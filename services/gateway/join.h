@@ -7,8 +7,6 @@
 
 /* The pipeline's name is lent until this returns. May end the connection at once. */
 void join_start(struct connection *connection, const char *pipeline);
-/* A message of one that has not come in yet. Closes who sends too much. */
-void join_hold(struct connection *connection, const char *bytes, size_t len, bool binary);
 /* The connection goes away; not coming in: nothing. */
 void join_stop(struct connection *connection);
 

@@ -10,6 +10,7 @@ static const struct service_spec spec = {
     .check = gateway_settings_check,
     .max_connections = gateway_settings_sockets,
     .message_size_limit = gateway_settings_message_size,
+    .max_buffered_bytes = gateway_settings_buffered,
     .uses_bus = true,
     .uses_store = true,
 };

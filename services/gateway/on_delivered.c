@@ -21,7 +21,8 @@ static void reply_delivered(struct gateway *gateway, const char *subject, const 
     wire_pack(&delivered.base, &packed);
     int err = bus_publish(gateway->service->bus, subject, NULL, NULL, &packed);
     if (err)
-        log_warning("what was delivered could not be told", LOG_TEXT("turn", turn ? turn->id : NULL), LOG_ERR(err));
+        log_warning("what was delivered could not be told", LOG_TEXT("turn", turn ? turn->id : NULL),
+                    LOG_TEXT("trace", turn && trace_is_set(&turn->trace) ? turn->trace.id : NULL), LOG_ERR(err));
     buf_deinit(&packed);
 }
 
@@ -35,6 +36,9 @@ void on_delivered(void *arg, const struct bus_message *message)
         wire_unpack(gateway->arena, &parley__delivered_request__descriptor, message->data, message->len, &request);
     if (err)
         log_warning("a request that can't be read", LOG_TEXT("subject", message->subject), LOG_ERR(err));
-    const struct turn *turn = err ? NULL : turn_find(gateway, request->turn);
+    struct turn *turn = err ? NULL : turn_find(gateway, request->turn);
+    /* What it is told must stay true: from here on its predecessor adds nothing. */
+    if (turn && answer_hear(&turn->answer, request->attempt))
+        turn_heard(turn);
     reply_delivered(gateway, message->reply, turn && (turn->followers || !turn->cancel) ? turn : NULL);
 }

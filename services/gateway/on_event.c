@@ -25,7 +25,9 @@ static enum answer_news on_accepted(struct turn *turn, const Parley__Event *even
 {
     int64_t within_ms = event->accepted->start_deadline_ms - clock_wall_ms();
     int64_t most_ms = 24 * 3600 * (int64_t)1000;
-    turn_accepted(turn, within_ms < 0 ? 0 : within_ms > most_ms ? most_ms : within_ms);
+    if (within_ms <= 0) /* it lay ahead of the router when that accepted: our clocks differ */
+        within_ms = turn->gateway->settings->command_timeout_ms;
+    turn_accepted(turn, within_ms > most_ms ? most_ms : within_ms);
     answer_set_apology(&turn->answer, event->accepted->apology.data, event->accepted->apology.len);
     return ANSWER_KNOWN;
 }

@@ -64,6 +64,18 @@ void outbox_follow(struct outbox *outbox, struct follower *follower)
     *end = follower;
 }
 
+void outbox_catch_up(struct follower *follower)
+{
+    const struct answer *answer = follower->answer;
+    if (follower->from == 0 || (answer->text.len < follower->from && !answer_ended(answer)))
+        return;
+    size_t there = follower->from < answer->text.len ? (size_t)follower->from : answer->text.len;
+    follower->offset = there > 0 ? utf8_cut(answer->text.data, answer->text.len, there) : 0;
+    while (follower->steps < answer->step_count && answer->steps[follower->steps].offset < follower->offset)
+        follower->steps++;
+    follower->from = 0;
+}
+
 void outbox_unfollow(struct outbox *outbox, struct follower *follower)
 {
     struct follower **at = &outbox->followers;
@@ -82,6 +94,8 @@ static bool has_pieces(const struct follower *follower)
 static bool follower_ready(const struct follower *follower)
 {
     const struct answer *answer = follower->answer;
+    if (follower->from > 0)
+        return false;
     if (!follower->taken_up_told || answer_ended(answer))
         return true;
     if (!answer->started)
@@ -107,7 +121,7 @@ size_t outbox_lag(const struct outbox *outbox)
 {
     size_t lag = outbox->ready_bytes;
     for (const struct follower *follower = outbox->followers; follower; follower = follower->next)
-        if (has_pieces(follower) || answer_ended(follower->answer))
+        if (follower->from == 0 && (has_pieces(follower) || answer_ended(follower->answer)))
             lag += follower->answer->text.len - (size_t)follower->offset;
     return lag;
 }

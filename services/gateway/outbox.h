@@ -25,7 +25,9 @@ struct follower {
     const struct answer *answer;
     const struct dialect_request *request; /* what was asked */
     uint64_t offset;                       /* what of the text has been sent */
-    uint32_t steps;                        /* what of the tool steps */
+    uint64_t from;  /* what the client has from an earlier connection; nothing is told before that is here, too. 0: it
+                       is, or there is none */
+    uint32_t steps; /* what of the tool steps */
     bool taken_up_told, started_told;
 
     struct turn *turn;
@@ -55,6 +57,8 @@ void outbox_deinit(struct outbox *outbox); /* followers are the caller's, and mu
 void outbox_push(struct outbox *outbox, struct frames *frames);
 /* Follows an answer, behind those that it follows already. */
 void outbox_follow(struct outbox *outbox, struct follower *follower);
+/* The answer has changed: one that waits for what its client has already goes on from there when it has come. */
+void outbox_catch_up(struct follower *follower);
 void outbox_unfollow(struct outbox *outbox, struct follower *follower);
 
 /* Whether there is something to send now. */

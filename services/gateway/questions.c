@@ -4,20 +4,6 @@
 
 #include <string.h>
 
-static void refuse(struct connection *connection, const struct dialect_request *request, const char *reason)
-{
-    struct dialect_occasion occasion = {
-        .kind = DIALECT_FAILED,
-        .request = request,
-        .text = {"", 0},
-        .all = {"", 0},
-        .reason = {reason, strlen(reason)},
-        .vendor = "",
-        .model = "",
-    };
-    connection_tell(connection, &occasion);
-}
-
 static bool is_free(const struct connection *connection)
 {
     return !connection->cancel && !connection->doomed && (!connection->dialect->serial || connection->running == 0);
@@ -30,19 +16,31 @@ static bool is_full(const struct connection *connection)
            count >= (uint64_t)connection->gateway->settings->max_questions;
 }
 
+/* Why it can't be taken; NULL: it can, and is counted as held. */
+static const char *objection(const struct connection *connection, const struct dialect_request *request, size_t *held)
+{
+    if (gateway_draining(connection->gateway))
+        return GATEWAY_CLOSING;
+    if (is_full(connection))
+        return "too many questions are waiting on this connection";
+    if (!budget_hold(&connection->gateway->service->budget, held, request->bytes))
+        return "too much is waiting here, please try again later";
+    return NULL;
+}
+
 void questions_add(struct connection *connection, const char *id, struct dialect_request *request)
 {
-    const char *reason = gateway_draining(connection->gateway) ? GATEWAY_CLOSING
-                         : is_full(connection)                 ? "too many questions are waiting on this connection"
-                                                               : NULL;
+    size_t held = 0;
+    const char *reason = objection(connection, request, &held);
     if (reason) {
-        refuse(connection, request, reason);
+        connection_tell_reason(connection, DIALECT_FAILED, request, reason, strlen(reason));
         return;
     }
     struct turn **end = &connection->waiting;
     while (*end)
         end = &(*end)->next_waiting;
     *end = turn_new(connection->gateway, connection, id, request);
+    (*end)->held = held;
     connection->waiting_count++;
     questions_take_up(connection);
 }

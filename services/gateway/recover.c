@@ -22,6 +22,7 @@ struct recovery {
     struct gateway *gateway;
     struct turn *turn; /* NULL: needed no more */
     char id[ID_SIZE];
+    struct trace trace;
     struct bus_request *attaching;
     struct buf record; /* packed, while its segments are read */
     uint32_t segment;  /* the next to be read */
@@ -42,7 +43,8 @@ static void end(struct recovery *recovery)
 
 static void fail(struct recovery *recovery, int err)
 {
-    log_debug("an answer could not be repaired yet", LOG_TEXT("turn", recovery->id), LOG_ERR(err));
+    log_debug("an answer could not be repaired yet", LOG_TEXT("turn", recovery->id), LOG_TRACE(&recovery->trace),
+              LOG_ERR(err));
     end(recovery);
 }
 
@@ -158,7 +160,7 @@ static void on_attached(void *arg, int err, const struct bus_message *reply)
     (void)reply;
     struct recovery *recovery = arg;
     struct turn *turn = recovery->turn;
-    if (err == ERR_NO_RESPONDERS) {
+    if (err == ERR_NO_RESPONDERS || err == ERR_TIMEOUT) { /* nobody, or one who is frozen or cut off */
         store_get(recovery->gateway->service->bus, BUCKET_TURNS, recovery->id, STORE_TIMEOUT_MS, on_record, recovery);
         return;
     }
@@ -191,6 +193,7 @@ void recover_start(struct turn *turn)
     recovery->gateway = turn->gateway;
     recovery->turn = turn;
     memcpy(recovery->id, turn->id, sizeof recovery->id);
+    recovery->trace = turn->trace;
     turn->recovery = recovery;
     chain_add(&turn->gateway->recoveries, &recovery->link);
     int err = attach(recovery);

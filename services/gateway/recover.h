@@ -1,7 +1,7 @@
 /* Repairing what was lost of an answer on its way: after a gap, after a silence, after the broker was away.
  *
  *   ask the agent that runs it to send on from where we stand (Attach) ---- it answers: events follow
- *        |  nobody runs it
+ *        |  nobody runs it, or whoever did is deaf
  *   read the turn's record ---- ended: read the text that we lack, deliver it and the end
  *        |  not ended, or none
  *   wait: another agent takes it over, or TURN_LOST_TIMEOUT_MS pass (turn.c), asking again after each silence */

@@ -87,7 +87,7 @@ void rest_handle(struct gateway *gateway, struct web_exchange *exchange, const s
     struct rest_route route = {.failure = describe_failure};
     struct langbot_call langbot = {0};
     bool found = find_route(head->path, &route, &langbot);
-    struct rest_call *call = rest_call_new(gateway, exchange, route.failure);
+    struct rest_call *call = rest_call_new(gateway, exchange, head, route.failure);
     call->langbot = langbot;
     struct visit visit = {.kind = VISIT_CALL, .gateway = gateway, .head = head, .owner_only = route.owner_only};
     if (!found)

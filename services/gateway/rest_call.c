@@ -20,13 +20,14 @@ static void on_ended(void *arg, bool gone)
     free(call);
 }
 
-struct rest_call *rest_call_new(struct gateway *gateway, struct web_exchange *exchange,
+struct rest_call *rest_call_new(struct gateway *gateway, struct web_exchange *exchange, const struct web_head *head,
                                 json_t *(*failure)(const char *message))
 {
     struct rest_call *call = mem_alloc(sizeof *call);
     call->gateway = gateway;
     call->exchange = exchange;
     call->failure = failure;
+    trace_take(&call->trace, web_head_header(head, TRACE_HEADER));
     web_exchange_on_end(exchange, on_ended, call);
     return call;
 }
@@ -78,7 +79,7 @@ static void on_reply(void *arg, int err, const struct bus_message *reply)
 {
     struct rest_call *call = arg;
     if (err) {
-        log_warning("a call over HTTP failed", LOG_ERR(err));
+        log_warning("a call over HTTP failed", LOG_TRACE(&call->trace), LOG_ERR(err));
         rest_call_fail(call, err == ERR_TOO_LARGE ? 413 : 503,
                        err == ERR_TOO_LARGE ? "too large" : GATEWAY_UNAVAILABLE);
         return;
@@ -96,8 +97,9 @@ void rest_call_ask(struct rest_call *call, const char *subject, struct buf *pack
                    void (*replied)(struct rest_call *call, const struct bus_message *reply))
 {
     call->replied = replied;
-    bus_call(call->gateway->service->bus, subject, NULL, packed, call->gateway->settings->command_timeout_ms, on_reply,
-             forget, call);
+    struct trace_headers headers;
+    bus_call(call->gateway->service->bus, subject, trace_headers(&call->trace, &headers), packed,
+             call->gateway->settings->command_timeout_ms, on_reply, forget, call);
 }
 
 bool rest_call_unpack(struct rest_call *call, const struct bus_message *reply,
@@ -105,7 +107,7 @@ bool rest_call_unpack(struct rest_call *call, const struct bus_message *reply,
 {
     int err = wire_unpack(call->gateway->arena, descriptor, reply->data, reply->len, out_message);
     if (err) {
-        log_warning("a router's answer can't be read", LOG_ERR(err));
+        log_warning("a router's answer can't be read", LOG_TRACE(&call->trace), LOG_ERR(err));
         rest_call_fail(call, 503, GATEWAY_UNAVAILABLE);
     }
     return !err;

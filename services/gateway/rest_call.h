@@ -12,7 +12,8 @@ struct rest_call {
     struct gateway *gateway;
     struct web_exchange *exchange;           /* NULL: gone */
     json_t *(*failure)(const char *message); /* how its protocol tells one */
-    struct gather *gather;                   /* NULL: none under way */
+    struct trace trace;
+    struct gather *gather; /* NULL: none under way */
     void (*replied)(struct rest_call *call, const struct bus_message *reply);
     struct langbot_call langbot; /* what it is, where it is one of those */
 };
@@ -32,7 +33,7 @@ struct rest_route {
     json_t *(*failure)(const char *message);
 };
 
-struct rest_call *rest_call_new(struct gateway *gateway, struct web_exchange *exchange,
+struct rest_call *rest_call_new(struct gateway *gateway, struct web_exchange *exchange, const struct web_head *head,
                                 json_t *(*failure)(const char *message));
 
 /* All of these respond, and take the call. */

@@ -60,21 +60,18 @@ void stats_deinit(struct stats *stats)
     *stats = (struct stats){0};
 }
 
-static void add_own_connections(const struct gateway *gateway, const struct dialect *dialect, double now,
-                                struct stats *stats)
+static void add_own_connections(const struct gateway *gateway, const struct dialect *dialect, struct stats *stats)
 {
-    int64_t now_ms = clock_monotonic_ms();
     for (struct chain *link = gateway->connections; link; link = link->next) {
         const struct connection *connection = OWNER_OF(link, struct connection, link);
         if (dialect && connection->dialect != dialect)
             continue;
-        double received_at = now - (double)(now_ms - connection->received_ms) / 1000;
         const struct dialect_connection listed = {
             .id = connection->client.id,
             .name = connection->client.name ? connection->client.name : "",
             .variant = connection->client.variant,
             .connected_at = connection->connected_at,
-            .received_at = received_at > connection->connected_at ? received_at : connection->connected_at,
+            .received_at = connection->received_at,
             .frames_sent = connection->frames_sent,
         };
         add_connection(stats, &listed);
@@ -94,7 +91,7 @@ void stats_add_own(struct gateway *gateway, const struct dialect *dialect, bool 
                                            .uptime_seconds = now - gateway->started_at};
     add_counts(&stats->counts, &process);
     if (connections)
-        add_own_connections(gateway, dialect, now, stats);
+        add_own_connections(gateway, dialect, stats);
 }
 
 /* ---- Asking the others */

@@ -7,6 +7,7 @@
 #include "mem.h"
 #include "recover.h"
 #include "rooms.h"
+#include "session.h"
 #include "uplink.h"
 #include "withdraw.h"
 
@@ -31,6 +32,7 @@ struct turn *turn_new(struct gateway *gateway, struct connection *asker, const c
 {
     struct turn *turn = make_turn(gateway, id, asker->client.id);
     turn->asker = asker;
+    turn->trace = connection_trace(asker);
     turn->request = *request;
     *request = (struct dialect_request){0};
     return turn;
@@ -94,16 +96,59 @@ static void count_end(const struct turn *turn)
 
 /* ---- Followers */
 
-void turn_follow(struct turn *turn, struct connection *connection)
+static struct follower *add_follower(struct turn *turn, struct connection *connection)
 {
     struct follower *follower = mem_alloc(sizeof *follower);
     follower->answer = &turn->answer;
-    follower->request = connection == turn->asker ? &turn->request : room_request(turn->room);
+    follower->request = connection == turn->asker || !turn->room ? &turn->request : room_request(turn->room);
     follower->turn = turn;
     follower->connection = connection;
     follower->next_of_turn = turn->followers;
     turn->followers = follower;
     outbox_follow(&connection->outbox, follower);
+    return follower;
+}
+
+void turn_follow(struct turn *turn, struct connection *connection)
+{
+    add_follower(turn, connection);
+    connection_wake(connection);
+}
+
+/* The earlier connection, if it is still here, has not asked for it any more. */
+static void change_asker(struct turn *turn, struct connection *connection)
+{
+    struct connection *before = turn->asker;
+    turn->asker = connection;
+    connection->running++;
+    if (before)
+        connection_answer_ended(before);
+}
+
+static struct turn *begin_again(struct connection *connection, const char *id, struct dialect_request *request)
+{
+    struct turn *turn = make_turn(connection->gateway, id, connection->client.id);
+    turn->request = *request;
+    *request = (struct dialect_request){0};
+    turn->uncounted = true;
+    take_off(turn);
+    turn->phase = TURN_STARTED;
+    return turn;
+}
+
+void turn_resume(struct connection *connection, const char *id, struct dialect_request *request, uint64_t from)
+{
+    struct turn *turn = turn_find(connection->gateway, id);
+    if (!turn)
+        turn = begin_again(connection, id, request);
+    if (!turn->cancel)
+        change_asker(turn, connection);
+    struct follower *follower = add_follower(turn, connection);
+    follower->taken_up_told = true;
+    follower->started_told = from > 0;
+    follower->from = turn->request.text == DIALECT_WHOLE ? 0 : from;
+    outbox_catch_up(follower);
+    recover_start(turn);
     connection_wake(connection);
 }
 
@@ -140,6 +185,7 @@ void turn_forget(struct turn **turn)
     if (is_in_flight(t))
         land(t);
     withdraw_forget(&t->withdrawal);
+    budget_release(&t->gateway->service->budget, &t->held);
     answer_deinit(&t->answer);
     dialect_request_deinit(&t->request);
     free(t);
@@ -180,8 +226,10 @@ void turn_cancelled(struct turn *turn)
 
 void turn_changed(struct turn *turn)
 {
-    for (struct follower *follower = turn->followers; follower; follower = follower->next_of_turn)
+    for (struct follower *follower = turn->followers; follower; follower = follower->next_of_turn) {
+        outbox_catch_up(follower);
         connection_wake(follower->connection);
+    }
     if (is_in_flight(turn) && answer_ended(&turn->answer))
         finish(turn);
 }
@@ -189,7 +237,7 @@ void turn_changed(struct turn *turn)
 void turn_fail(struct turn *turn, const char *reason)
 {
     log_warning("answer failed", LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
-                LOG_INT("attempt", turn->answer.attempt), LOG_TEXT("error", reason));
+                LOG_TRACE(&turn->trace), LOG_INT("attempt", turn->answer.attempt), LOG_TEXT("error", reason));
     turn->answer.end = ANSWER_OPEN; /* an end that was told, but can't be reached */
     answer_set_reason(&turn->answer, reason, strlen(reason));
     answer_finish_here(&turn->answer, ANSWER_FAILED);
@@ -216,14 +264,23 @@ void turn_ask(struct turn *turn)
     }
     int err = uplink_ask(turn);
     dialect_request_forget_question(&turn->request);
+    budget_release(&turn->gateway->service->budget, &turn->held);
     if (err)
         turn_fail(turn, err == ERR_TOO_LARGE ? "the question is too large" : GATEWAY_UNAVAILABLE);
+    else if (!turn->room)
+        session_asked(turn->asker, turn);
 }
 
 void turn_heard(struct turn *turn)
 {
     turn->heard_ms = turn->inquired_ms = clock_monotonic_ms();
     turn_move_on(turn);
+}
+
+void turn_reconnected(struct turn *turn)
+{
+    turn->heard_ms = turn->inquired_ms = clock_monotonic_ms();
+    recover_start(turn);
 }
 
 void turn_move_on(struct turn *turn)
@@ -243,6 +300,21 @@ void turn_accepted(struct turn *turn, int64_t start_within_ms)
     turn->give_up_ms = clock_monotonic_ms() + start_within_ms + START_GRACE_MS;
 }
 
+/* Whether all answers together still are not too much, or this one has ended anyway. */
+static bool has_room(struct turn *turn)
+{
+    size_t bytes = turn->answer.text.cap + turn->answer.step_bytes;
+    return budget_grow(&turn->gateway->service->budget, &turn->held, bytes) || answer_ended(&turn->answer);
+}
+
+static void count_repair(struct turn *turn)
+{
+    if (!turn->has_gap || answer_has_gap(&turn->answer))
+        return;
+    turn->has_gap = false;
+    metric_add(turn->gateway->metrics.gaps_repaired, 1);
+}
+
 void turn_take_news(struct turn *turn, enum answer_news news)
 {
     if (turn->cancel && !turn->followers) { /* nobody reads it: only its end counts, whatever was lost before */
@@ -254,13 +326,14 @@ void turn_take_news(struct turn *turn, enum answer_news news)
     case ANSWER_KNOWN:
         break;
     case ANSWER_NEW:
-        if (turn->has_gap)
-            metric_add(turn->gateway->metrics.gaps_repaired, 1);
-        turn->has_gap = false;
-        turn_changed(turn);
+        count_repair(turn);
+        if (has_room(turn))
+            turn_changed(turn);
+        else
+            turn_abandon(turn, "too many answers are under way here, please try again later");
         break;
     case ANSWER_GAP:
-        turn->has_gap = true;
+        turn->has_gap = answer_has_gap(&turn->answer);
         recover_start(turn);
         break;
     case ANSWER_BROKEN:
@@ -272,9 +345,15 @@ void turn_take_news(struct turn *turn, enum answer_news news)
     }
 }
 
+/* Nobody is lost by saying nothing while we could not hear. */
+static bool is_lost(const struct turn *turn, int64_t now_ms)
+{
+    return turn->phase == TURN_STARTED && gateway_reachable(turn->gateway) &&
+           now_ms - turn->heard_ms >= turn->gateway->settings->turn_lost_timeout_ms;
+}
+
 void turn_tick(struct turn *turn, int64_t now_ms)
 {
-    const struct gateway_settings *settings = turn->gateway->settings;
     if (turn->cancel) {
         if (now_ms >= turn->give_up_ms)
             cancel_settle(turn);
@@ -282,9 +361,9 @@ void turn_tick(struct turn *turn, int64_t now_ms)
         turn_abandon(turn, GATEWAY_UNAVAILABLE);
     } else if (turn->phase == TURN_ACCEPTED && now_ms >= turn->give_up_ms) {
         turn_abandon(turn, "nobody was free to answer in time, please try again");
-    } else if (turn->phase == TURN_STARTED && now_ms - turn->heard_ms >= settings->turn_lost_timeout_ms) {
+    } else if (is_lost(turn, now_ms)) {
         turn_abandon(turn, "the answer was interrupted and nobody went on with it");
-    } else if (turn->phase != TURN_ASKED && now_ms - turn->inquired_ms >= settings->turn_silence_ms) {
+    } else if (turn->phase != TURN_ASKED && now_ms - turn->inquired_ms >= turn->gateway->settings->turn_silence_ms) {
         turn->inquired_ms = now_ms;
         recover_start(turn);
     }

@@ -30,6 +30,7 @@ struct turn {
     char connection[ID_SIZE]; /* that asked */
     struct gateway *gateway;
     struct connection *asker; /* NULL: gone, or elsewhere */
+    struct trace trace;       /* none: asked elsewhere */
     bool uncounted;           /* in the metrics of turns: asked elsewhere, or cancelled by its asker */
     struct room *room;        /* in flight and in a room; NULL: not so */
     struct chain in_room;
@@ -39,6 +40,7 @@ struct turn {
     struct turn *next_waiting; /* in its connection's queue */
     struct table_entry by_id;
     struct answer answer;
+    size_t held; /* of the service's budget: for the question while it waits, then for the answer */
     struct follower *followers;
     bool has_gap;                  /* something was lost, and has not come again yet */
     struct recovery *recovery;     /* NULL: none under way */
@@ -66,10 +68,15 @@ void turn_ask(struct turn *turn);
 void turn_changed(struct turn *turn);
 /* An agent or router has spoken of it. Moves on, too. */
 void turn_heard(struct turn *turn);
+/* The broker is there again: it is asked after, and the silence that counts begins now. */
+void turn_reconnected(struct turn *turn);
 /* Its phase is STARTED where its answer has started: then all of its room follow it. */
 void turn_move_on(struct turn *turn);
 /* The connection, which follows it in no way yet, does so. */
 void turn_follow(struct turn *turn, struct connection *connection);
+/* The connection goes on with the turn of this id, asked over an earlier one; its client has the first `from` bytes of
+ * the answer. Takes the request, where the turn is not in flight here. */
+void turn_resume(struct connection *connection, const char *id, struct dialect_request *request, uint64_t from);
 /* It was only to be kept, and that is done: ends it, and its asker is told nothing. Don't touch the turn afterwards. */
 void turn_noted(struct turn *turn);
 /* Nobody goes on with it, as was asked for. Don't touch the turn afterwards. */

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "command.pb-c.h"
 #include "connection.h"
+#include "log.h"
 #include "rooms.h"
 #include "subjects.h"
 #include "tool.pb-c.h"
@@ -66,9 +67,13 @@ int uplink_ask(const struct turn *turn)
         return ERR_DISCONNECTED;
     char reply[SUBJECT_SIZE];
     snprintf(reply, sizeof reply, SUBJECT_CONNECTION_TURN, gateway->service->id, turn->connection, turn->id);
+    log_debug("question asked", LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
+              LOG_TRACE(&turn->trace));
     struct buf packed = {0};
     pack_ask(turn, clock_wall_ms() + gateway->settings->command_timeout_ms, &packed);
-    int err = bus_publish(gateway->service->bus, SUBJECT_COMMAND_ASK, reply, NULL, &packed);
+    struct trace_headers headers;
+    int err =
+        bus_publish(gateway->service->bus, SUBJECT_COMMAND_ASK, reply, trace_headers(&turn->trace, &headers), &packed);
     buf_deinit(&packed);
     return err;
 }

@@ -27,6 +27,7 @@
 #include "store.h"
 #include "stores.h"
 #include "subjects.h"
+#include "trace.h"
 #include "turn.pb-c.h"
 
 #include <inttypes.h>
@@ -41,6 +42,7 @@ struct ask {
     char *reply;
     char turn[ID_TOKEN_MAX + 1];
     char connection[ID_TOKEN_MAX + 1];
+    struct trace trace;
     int64_t asked_ms, deadline_ms, start_deadline_ms;
     char *apology;  /* NULL: none */
     struct buf job; /* packed */
@@ -162,7 +164,8 @@ static void on_failed(void *arg, int err)
 {
     struct ask *ask = arg;
     if (err)
-        log_warning("a failed question still seems to wait for its answer", LOG_TEXT("turn", ask->turn), LOG_ERR(err));
+        log_warning("a failed question still seems to wait for its answer", LOG_TEXT("turn", ask->turn),
+                    LOG_TRACE(&ask->trace), LOG_ERR(err));
     end_ask(ask);
 }
 
@@ -184,7 +187,8 @@ static void on_marked(void *arg, int err, uint64_t revision, bool duplicate)
     (void)duplicate;
     struct ask *ask = arg;
     if (err && err != ERR_CONFLICT) /* a conflict: an agent has claimed it, or somebody has cancelled it */
-        log_warning("a failed question could not be marked as cancelled", LOG_TEXT("turn", ask->turn), LOG_ERR(err));
+        log_warning("a failed question could not be marked as cancelled", LOG_TEXT("turn", ask->turn),
+                    LOG_TRACE(&ask->trace), LOG_ERR(err));
     take_back(ask);
 }
 
@@ -208,12 +212,12 @@ static void on_queued(void *arg, int err, uint64_t sequence, bool duplicate)
     struct ask *ask = arg;
     if (!err) {
         log_debug("question accepted", LOG_TEXT("turn", ask->turn), LOG_TEXT("connection", ask->connection),
-                  LOG_INT("duplicate", duplicate));
+                  LOG_TRACE(&ask->trace), LOG_INT("duplicate", duplicate));
         accept_ask(ask);
         end_ask(ask);
         return;
     }
-    log_warning("a question could not be queued", LOG_TEXT("turn", ask->turn), LOG_ERR(err));
+    log_warning("a question could not be queued", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->trace), LOG_ERR(err));
     refuse(ask->router, ask->reply, ask->connection, ask->turn, reason_of(err));
     if (err == ERR_TIMEOUT || err == ERR_DISCONNECTED)
         mark_cancelled(ask);
@@ -225,7 +229,7 @@ static void queue_job(struct ask *ask)
 {
     char subject[SUBJECT_SIZE];
     snprintf(subject, sizeof subject, SUBJECT_JOB, ask->router->settings->pool);
-    store_publish(ask->router->service->bus, subject, ask->turn, &ask->job,
+    store_publish(ask->router->service->bus, subject, ask->turn, &ask->trace, &ask->job,
                   router_time_left(ask->deadline_ms, STORE_TIMEOUT_MS), on_queued, ask);
 }
 
@@ -291,7 +295,7 @@ static void on_remembered(void *arg, int err)
         return;
     }
     if (err) {
-        log_warning("a question could not be kept", LOG_TEXT("turn", ask->turn),
+        log_warning("a question could not be kept", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->trace),
                     LOG_TEXT("conversation", ask->change.conversation), LOG_ERR(err));
         refuse(ask->router, ask->reply, ask->connection, ask->turn, reason_of(err));
         end_ask(ask);
@@ -317,7 +321,7 @@ static bool is_contact(const Parley__Ask *ask)
 }
 
 static void start_ask(struct router *router, const struct bus_message *message, const Parley__Ask *command,
-                      const struct config_choice *choice)
+                      const struct config_choice *choice, const struct trace *trace)
 {
     static const struct change_handlers handlers = {.make = make_asked, .done = on_remembered};
     struct ask *ask = mem_alloc(sizeof *ask);
@@ -326,6 +330,7 @@ static void start_ask(struct router *router, const struct bus_message *message, 
     ask->command.free = free_ask;
     router_begin(router, &ask->command);
     ask->reply = mem_strdup(message->reply);
+    ask->trace = *trace;
     snprintf(ask->turn, sizeof ask->turn, "%s", command->turn);
     snprintf(ask->connection, sizeof ask->connection, "%s", command->connection);
     ask->asked_ms = clock_wall_ms();
@@ -383,9 +388,12 @@ void on_ask(void *arg, const struct bus_message *message)
         log_warning("a question that can't be read was dropped", LOG_TEXT("subject", message->subject));
         return;
     }
+    struct trace trace;
+    trace_take(&trace, bus_message_header(message, TRACE_HEADER));
     if (router_too_late(ask->deadline_ms)) {
         metric_add(router->metrics.late, 1);
-        log_debug("a question past its deadline was dropped", LOG_TEXT("turn", ask->turn));
+        log_warning("a question past its deadline was dropped; do the clocks of gateway and router agree?",
+                    LOG_TEXT("turn", ask->turn), LOG_TRACE(&trace));
         return;
     }
     struct config_choice choice = {0};
@@ -394,6 +402,6 @@ void on_ask(void *arg, const struct bus_message *message)
     if (reason[0])
         refuse(router, message->reply, ask->connection, ask->turn, reason);
     else
-        start_ask(router, message, ask, &choice);
+        start_ask(router, message, ask, &choice, &trace);
     config_choice_deinit(&choice);
 }

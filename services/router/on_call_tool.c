@@ -13,6 +13,7 @@
 #include "router.h"
 #include "subjects.h"
 #include "tool.pb-c.h"
+#include "trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -92,7 +93,8 @@ static void pack_call(const Parley__CallTool *command, int64_t deadline_ms, stru
     wire_pack(&call.base, out);
 }
 
-static void forward(struct router *router, const char *reply, const Parley__CallTool *command)
+static void forward(struct router *router, const char *reply, const Parley__CallTool *command,
+                    const struct trace *trace)
 {
     struct client_call *call = mem_alloc(sizeof *call);
     call->router = router;
@@ -106,7 +108,11 @@ static void forward(struct router *router, const char *reply, const Parley__Call
     pack_call(command, clock_wall_ms() + timeout_ms, &packed);
     char subject[SUBJECT_SIZE];
     snprintf(subject, sizeof subject, SUBJECT_TOOL, command->name);
-    int err = bus_request(router->service->bus, subject, NULL, &packed, timeout_ms, on_result, call, NULL);
+    struct trace_headers headers;
+    log_debug("tool call passed on", LOG_TEXT("call", call->id), LOG_TEXT("connection", command->connection),
+              LOG_TRACE(trace));
+    int err = bus_request(router->service->bus, subject, trace_headers(trace, &headers), &packed, timeout_ms, on_result,
+                          call, NULL);
     if (err)
         on_result(call, err, NULL);
     buf_deinit(&packed);
@@ -121,8 +127,11 @@ void on_call_tool(void *arg, const struct bus_message *message)
         log_warning("a tool call that can't be read was dropped", LOG_TEXT("subject", message->subject));
         return;
     }
+    struct trace trace;
+    trace_take(&trace, bus_message_header(message, TRACE_HEADER));
     if (router_too_late(call->deadline_ms)) {
-        log_debug("a tool call past its deadline was dropped", LOG_TEXT("connection", call->connection));
+        log_debug("a tool call past its deadline was dropped", LOG_TEXT("connection", call->connection),
+                  LOG_TRACE(&trace));
         return;
     }
     metric_add(router->metrics.tool_calls, 1);
@@ -134,5 +143,5 @@ void on_call_tool(void *arg, const struct bus_message *message)
     else if (router_is_full(router))
         reply_failed(router, message->reply, call->call, "too many calls at once; try again later");
     else
-        forward(router, message->reply, call);
+        forward(router, message->reply, call, &trace);
 }

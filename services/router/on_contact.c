@@ -67,7 +67,7 @@ static void store(struct router *router, const struct bus_message *message, cons
     router_begin(router, &storing->command);
     memcpy(storing->request, contact->request, strlen(contact->request) + 1);
     buf_append(&packed, message->data, message->len);
-    store_publish(router->service->bus, SUBJECT_CONTACT, contact->request, &packed,
+    store_publish(router->service->bus, SUBJECT_CONTACT, contact->request, NULL, &packed,
                   router_time_left(contact->deadline_ms, STORE_TIMEOUT_MS), on_stored, storing);
     buf_deinit(&packed);
 }

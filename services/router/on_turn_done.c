@@ -14,6 +14,7 @@
 #include "mem.h"
 #include "router.h"
 #include "subjects.h"
+#include "trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct save {
     char *reply;
     struct buf message; /* TurnDone, packed */
     char turn[ID_TOKEN_MAX + 1];
+    struct trace trace;
     bool added, unreadable;
     struct change change;
 };
@@ -72,8 +74,10 @@ static void on_changed(void *arg, int err)
     if (err)
         failure = save->unreadable ? "what is stored of the conversation can't be read" : err_text(err);
     if (err)
-        log_warning("a finished turn could not be saved", LOG_TEXT("turn", save->turn),
+        log_warning("a finished turn could not be saved", LOG_TEXT("turn", save->turn), LOG_TRACE(&save->trace),
                     LOG_TEXT("conversation", save->change.conversation), LOG_TEXT("error", failure));
+    else
+        log_debug("turn saved", LOG_TEXT("turn", save->turn), LOG_TRACE(&save->trace));
     metric_add(err ? router->metrics.unsaved : save->added ? router->metrics.saved : router->metrics.repeated, 1);
     reply_saved(router, save->reply, failure);
     router_end(router, &save->command);
@@ -91,6 +95,7 @@ static void start_save(struct router *router, const struct bus_message *message,
     static const struct change_handlers handlers = {.make = make, .done = on_changed};
     struct save *save = mem_alloc(sizeof *save);
     save->router = router;
+    trace_take(&save->trace, bus_message_header(message, TRACE_HEADER));
     save->command.stop = stop_save;
     save->command.free = free_save;
     router_begin(router, &save->command);

@@ -10,8 +10,7 @@
 
 /* What one message may take unpacked. Above anything that the broker carries and the limits allow, so that a question
  * which is too long can still be read and refused by name. */
-#define ARENA_BYTES   (32 << 20)
-#define LAST_WORDS_MS 1000
+#define ARENA_BYTES (32 << 20)
 
 static const struct {
     const char *subject;
@@ -55,23 +54,27 @@ static void on_reload(void *arg)
     log_info("configuration read again");
 }
 
-static void on_flushed(void *arg)
-{
-    struct router *router = arg;
-    service_drained(router->service);
-}
-
 static void finish_if_drained(struct router *router)
 {
-    if (service_draining(router->service) && TAILQ_EMPTY(&router->under_way) && !router->stopped)
-        bus_flush(router->service->bus, LAST_WORDS_MS, on_flushed, router);
+    if (service_draining(router->service) && router->draining == 0 && TAILQ_EMPTY(&router->under_way))
+        service_drained(router->service);
 }
 
+static void on_drained(void *arg)
+{
+    struct router *router = arg;
+    router->draining--;
+    finish_if_drained(router);
+}
+
+/* What the broker has routed to us already is for nobody else: it is still done. */
 static void on_drain(void *arg)
 {
     struct router *router = arg;
-    for (size_t i = 0; i < ROUTER_SUBSCRIPTIONS; i++)
-        bus_unsubscribe(&router->subscriptions[i]);
+    for (size_t i = 0; i < ROUTER_SUBSCRIPTIONS && router->subscriptions[i]; i++) {
+        router->draining++;
+        bus_drain(router->subscriptions[i], on_drained, router);
+    }
     webhook_close(router->webhook);
     finish_if_drained(router);
 }

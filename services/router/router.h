@@ -34,6 +34,7 @@ struct router {
     struct wire_arena *command; /* holds the message at hand */
     struct wire_arena *stored;  /* holds the conversation at hand */
     struct bus_subscription *subscriptions[ROUTER_SUBSCRIPTIONS];
+    size_t draining;               /* subscriptions that still bring what had been routed to them */
     struct command_list under_way; /* they wait for the store or a tool */
     int64_t under_way_count;
     struct change_list changes; /* those at work: one a conversation */

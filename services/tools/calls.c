@@ -13,6 +13,7 @@
 #include "answer.h"
 #include "clock.h"
 #include "id.h"
+#include "log.h"
 #include "mem.h"
 #include "run.h"
 
@@ -22,7 +23,8 @@
 #include <sys/queue.h>
 
 #define REMEMBERED_MS 60000
-#define REPLIES_MAX   4 /* askers of one call; the oldest gives way */
+#define CANCELLED_MAX 4096 /* ids of calls that have not come yet; the oldest gives way */
+#define REPLIES_MAX   4    /* askers of one call; the oldest gives way */
 #define BUCKETS       1024
 
 enum state { QUEUED, RUNNING, ENDED, STATES };
@@ -34,6 +36,7 @@ struct call {
     enum state state;
     char key[ID_HASH_SIZE];
     char *id;
+    struct trace trace; /* of who asked first */
     const struct registry_tool *tool;
     json_t *arguments; /* until it runs */
     char *credential;  /* NULL: none */
@@ -48,6 +51,13 @@ struct call {
 };
 TAILQ_HEAD(call_list, call);
 
+/* Of a call that has not come (to this process): cancellations go to all, on another way than calls, and may be faster.
+ */
+struct cancelled {
+    char id[ID_HASH_SIZE];
+    int64_t until_ms;
+};
+
 struct calls {
     struct service *service;
     const struct tools_settings *settings;
@@ -55,7 +65,9 @@ struct calls {
     size_t counts[STATES];
     struct call_list buckets[BUCKETS];
     size_t remembered_bytes;
-    uv_timer_t *timer; /* at the earliest expiry */
+    struct cancelled cancelled[CANCELLED_MAX]; /* a ring */
+    size_t cancelled_count;                    /* so far */
+    uv_timer_t *timer;                         /* at the earliest expiry */
     struct metric *running;
     void (*idle)(void *arg);
     void *idle_arg;
@@ -137,7 +149,7 @@ static void answer_all(struct call *call)
     result.result.data = (uint8_t *)call->result.data;
     result.result.len = call->result.len;
     for (size_t i = 0; i < call->reply_count; i++) {
-        answer_send(call->calls->service, call->replies[i], &result);
+        answer_send(call->calls->service, call->replies[i], &call->trace, &result);
         free(call->replies[i]);
     }
     call->reply_count = 0;
@@ -199,6 +211,7 @@ static void end(struct call *call, Parley__ToolStatus status)
     call->expires_ms = clock_monotonic_ms() + REMEMBERED_MS;
     calls->remembered_bytes += remembered_size(call);
     metric_observe(call->tool->metrics.seconds, (double)(clock_monotonic_ms() - call->submitted_ms) / 1000);
+    log_debug("tool call ended", LOG_TEXT("call", call->id), LOG_TRACE(&call->trace), LOG_INT("status", status));
     answer_all(call);
 }
 
@@ -245,7 +258,11 @@ static void start(struct call *call)
     move(call, RUNNING);
     call->expires_ms = time_limit(call, clock_monotonic_ms());
     const struct run_options options = {
-        .tool = call->tool, .max_output = (size_t)calls->settings->max_output, .credential = call->credential};
+        .tool = call->tool,
+        .max_output = (size_t)calls->settings->max_output,
+        .credential = call->credential,
+        .trace = &call->trace,
+    };
     call->run = run_start(&calls->service->loop, &options, &call->arguments, on_run_done, call);
 }
 
@@ -297,12 +314,13 @@ static void make_key(const Parley__ToolCall *call, char key[ID_HASH_SIZE])
 }
 
 static struct call *new_call(struct calls *calls, const Parley__ToolCall *message, const struct registry_tool *tool,
-                             const char *key)
+                             const struct trace *trace, const char *key)
 {
     struct call *call = mem_alloc(sizeof *call);
     call->calls = calls;
     memcpy(call->key, key, sizeof call->key);
     call->id = mem_strdup(message->call);
+    call->trace = *trace;
     call->tool = tool;
     if (message->credential.len > 0)
         call->credential = mem_strndup((const char *)message->credential.data, message->credential.len);
@@ -315,8 +333,39 @@ static struct call *new_call(struct calls *calls, const Parley__ToolCall *messag
     return call;
 }
 
+static void remember_cancelled(struct calls *calls, const char *id)
+{
+    struct cancelled *cancelled = &calls->cancelled[calls->cancelled_count++ % CANCELLED_MAX];
+    id_hash(id, strlen(id), cancelled->id);
+    cancelled->until_ms = clock_monotonic_ms() + REMEMBERED_MS;
+}
+
+/* Looks from the newest to the first that is too old. */
+static bool is_cancelled(const struct calls *calls, const char *id)
+{
+    char hash[ID_HASH_SIZE];
+    int64_t now_ms = clock_monotonic_ms();
+    size_t oldest = calls->cancelled_count > CANCELLED_MAX ? calls->cancelled_count - CANCELLED_MAX : 0;
+    id_hash(id, strlen(id), hash);
+    for (size_t i = calls->cancelled_count; i > oldest; i--) {
+        const struct cancelled *cancelled = &calls->cancelled[(i - 1) % CANCELLED_MAX];
+        if (cancelled->until_ms <= now_ms)
+            return false;
+        if (strcmp(cancelled->id, hash) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void refuse(struct calls *calls, const Parley__ToolCall *message, const struct trace *trace,
+                   struct metric *outcome, const char *reply, const char *reason)
+{
+    metric_add(outcome, 1);
+    answer_text(calls->service, reply, trace, message->call, PARLEY__TOOL_STATUS__TOOL_STATUS_FAILED, reason);
+}
+
 void calls_submit(struct calls *calls, const Parley__ToolCall *message, const struct registry_tool *tool,
-                  json_t **arguments, const char *reply)
+                  const struct trace *trace, json_t **arguments, const char *reply)
 {
     char key[ID_HASH_SIZE];
     make_key(message, key);
@@ -326,14 +375,15 @@ void calls_submit(struct calls *calls, const Parley__ToolCall *message, const st
         add_reply(call, reply);
         if (call->state == ENDED)
             answer_all(call);
+    } else if (is_cancelled(calls, message->call)) {
+        json_decref(*arguments);
+        refuse(calls, message, trace, tool->metrics.cancelled, reply, "the call was cancelled");
     } else if (calls->counts[RUNNING] >= (size_t)calls->settings->max_concurrent &&
                calls->counts[QUEUED] >= (size_t)calls->settings->max_queued) {
         json_decref(*arguments);
-        metric_add(tool->metrics.failed, 1);
-        answer_text(calls->service, reply, message->call, PARLEY__TOOL_STATUS__TOOL_STATUS_FAILED,
-                    "too busy: too many calls are waiting");
+        refuse(calls, message, trace, tool->metrics.failed, reply, "too busy: too many calls are waiting");
     } else {
-        call = new_call(calls, message, tool, key);
+        call = new_call(calls, message, tool, trace, key);
         call->arguments = *arguments;
         add_reply(call, reply);
         start_waiting(calls);
@@ -344,15 +394,20 @@ void calls_submit(struct calls *calls, const Parley__ToolCall *message, const st
 
 void calls_cancel(struct calls *calls, const char *id)
 {
+    bool known = false;
     for (int state = QUEUED; state <= RUNNING; state++) {
         struct call *call = TAILQ_FIRST(&calls->states[state]);
         while (call) {
             struct call *next = TAILQ_NEXT(call, in_state);
-            if (strcmp(call->id, id) == 0)
+            if (strcmp(call->id, id) == 0) {
                 end_failed(call, "the call was cancelled", call->tool->metrics.cancelled);
+                known = true;
+            }
             call = next;
         }
     }
+    if (!known)
+        remember_cancelled(calls, id);
     settle(calls);
 }
 

@@ -68,14 +68,16 @@ void on_call(void *arg, const struct bus_message *message)
         log_warning("a tool call that can't be read was dropped", LOG_TEXT("subject", message->subject));
         return;
     }
+    struct trace trace;
+    trace_take(&trace, bus_message_header(message, TRACE_HEADER));
     if (call->deadline_ms > 0 && call->deadline_ms <= clock_wall_ms()) {
-        log_debug("a tool call past its deadline was dropped", LOG_TEXT("call", call->call));
+        log_debug("a tool call past its deadline was dropped", LOG_TEXT("call", call->call), LOG_TRACE(&trace));
         return;
     }
     const struct registry_tool *tool = registry_find(tools->registry, call->name);
     if (!tool) {
         metric_add(tools->not_found, 1);
-        answer_text(tools->service, message->reply, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_NOT_FOUND,
+        answer_text(tools->service, message->reply, &trace, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_NOT_FOUND,
                     "there is no tool of this name");
         return;
     }
@@ -83,8 +85,9 @@ void on_call(void *arg, const struct bus_message *message)
     json_t *arguments;
     if (read_arguments(tools, call, tool, &arguments, reason)) {
         metric_add(tool->metrics.failed, 1);
-        answer_text(tools->service, message->reply, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_FAILED, reason);
+        answer_text(tools->service, message->reply, &trace, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_FAILED,
+                    reason);
         return;
     }
-    calls_submit(tools->calls, call, tool, &arguments, message->reply);
+    calls_submit(tools->calls, call, tool, &trace, &arguments, message->reply);
 }

@@ -3,7 +3,8 @@
  *   subject   SUBJECT_TOOL_CANCEL, every tools process
  *   from      an agent, a router
  *   answers   nothing; whoever still waits for the call is told that it was cancelled
- *   unknown   ids are somebody else's, or have ended: ignored */
+ *   unknown   ids are somebody else's, or have ended, or have been overtaken: should the call come within a minute, it
+ * is refused */
 #include "log.h"
 #include "tools.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define ERROR_LINE_MAX_BYTES 500
-#define ENVIRONMENT_MAX      4
+#define ENVIRONMENT_MAX      5
 
 struct run {
     const struct registry_tool *tool;
@@ -131,11 +131,19 @@ static void on_process_done(void *arg, const struct process_result *result)
 static void start_command(uv_loop_t *loop, struct run *run, const struct run_options *options)
 {
     const char *path = getenv("PATH");
-    struct buf path_entry = {0}, credential_entry = {0};
+    struct buf path_entry = {0}, credential_entry = {0}, trace_entry = {0};
     buf_printf(&path_entry, "PATH=%s", path ? path : "/usr/local/bin:/usr/bin:/bin");
     buf_printf(&credential_entry, "PARLEY_CREDENTIAL=%s", options->credential ? options->credential : "");
-    char *environment[ENVIRONMENT_MAX] = {path_entry.data, (char[]){"LANG=C.UTF-8"},
-                                          options->credential ? credential_entry.data : NULL, NULL};
+    char trace[TRACE_TEXT_SIZE];
+    char *environment[ENVIRONMENT_MAX] = {path_entry.data, (char[]){"LANG=C.UTF-8"}};
+    size_t count = 2;
+    if (options->credential)
+        environment[count++] = credential_entry.data;
+    if (options->trace) {
+        trace_next(options->trace, trace);
+        buf_printf(&trace_entry, "TRACEPARENT=%s", trace);
+        environment[count++] = trace_entry.data;
+    }
     const struct process_options process = {
         .argv = run->tool->command, .env = environment, .max_output = run->max_output};
     struct buf input = {0};
@@ -143,6 +151,7 @@ static void start_command(uv_loop_t *loop, struct run *run, const struct run_opt
     run->process = process_start(loop, &process, &input, on_process_done, run);
     buf_deinit(&path_entry);
     buf_deinit(&credential_entry);
+    buf_deinit(&trace_entry);
 }
 
 struct run *run_start(uv_loop_t *loop, const struct run_options *options, json_t **arguments, run_done *done, void *arg)

@@ -3,6 +3,7 @@
 #define PARLEY_RUN_H
 
 #include "registry.h"
+#include "trace.h"
 
 #include <stdbool.h>
 #include <uv.h>
@@ -11,8 +12,9 @@ struct run;
 
 struct run_options {
     const struct registry_tool *tool;
-    size_t max_output;      /* bytes of result; beyond it the run fails */
-    const char *credential; /* the user's own, handed to commands as PARLEY_CREDENTIAL; NULL: none */
+    size_t max_output;         /* bytes of result; beyond it the run fails */
+    const char *credential;    /* the user's own, handed to commands as PARLEY_CREDENTIAL; NULL: none */
+    const struct trace *trace; /* handed to commands as TRACEPARENT; NULL: none */
 };
 
 /* Called once, on the loop, never from within run_start(), never after run_abandon(). `result` is JSON where ok, else a

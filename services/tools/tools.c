@@ -6,8 +6,7 @@
 
 #include <stdlib.h>
 
-#define ARENA_BYTES   (8 << 20)
-#define LAST_WORDS_MS 1000
+#define ARENA_BYTES (8 << 20)
 
 static const struct {
     const char *subject, *queue;
@@ -28,28 +27,30 @@ static void on_connected(void *arg)
             bus_subscribe(tools->service->bus, messages[i].subject, messages[i].queue, messages[i].handler, tools);
 }
 
-static void on_flushed(void *arg)
+static void finish_if_drained(void *arg)
 {
     struct tools *tools = arg;
-    service_drained(tools->service);
+    if (tools->draining == 0 && calls_idle(tools->calls))
+        service_drained(tools->service);
 }
 
-static void on_idle(void *arg)
+static void on_drained(void *arg)
 {
     struct tools *tools = arg;
-    calls_on_idle(tools->calls, NULL, NULL);
-    bus_flush(tools->service->bus, LAST_WORDS_MS, on_flushed, tools);
+    tools->draining--;
+    finish_if_drained(tools);
 }
 
+/* What the broker has routed to us already is for nobody else: it is still done. */
 static void on_drain(void *arg)
 {
     struct tools *tools = arg;
-    for (size_t i = 0; i < TOOLS_SUBSCRIPTIONS - 1; i++)
-        bus_unsubscribe(&tools->subscriptions[i]);
-    if (calls_idle(tools->calls))
-        on_idle(tools);
-    else
-        calls_on_idle(tools->calls, on_idle, tools);
+    for (size_t i = 0; i < TOOLS_SUBSCRIPTIONS - 1 && tools->subscriptions[i]; i++) {
+        tools->draining++;
+        bus_drain(tools->subscriptions[i], on_drained, tools);
+    }
+    calls_on_idle(tools->calls, finish_if_drained, tools);
+    finish_if_drained(tools);
 }
 
 static struct registry *load_registry(const struct tools_settings *settings)

@@ -18,6 +18,7 @@ struct tools {
     struct calls *calls;
     struct wire_arena *arena; /* holds the message at hand */
     struct bus_subscription *subscriptions[TOOLS_SUBSCRIPTIONS];
+    size_t draining; /* subscriptions that still bring what had been routed to them */
     struct metric *not_found;
 };
 

@@ -75,8 +75,9 @@ def make_base(path):
         for name, text in files.items():
             with open(os.path.join(root, name), "w", encoding="utf-8") as file:
                 file.write(text)
-        for pattern in ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"):
-            run("find", os.path.join(root, pattern), "-mindepth", "1", "-delete")
+        for name in ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "var/cache/apt",
+                     "var/lib/apt/lists"):
+            run("find", os.path.join(root, name), "-mindepth", "1", "-delete")
         os.makedirs(os.path.join(root, "var/cache/apt/archives/partial"))
         os.makedirs(os.path.join(root, "var/lib/apt/lists/partial"))
         run("tar", "-C", root, "-cf", path + ".new", ".")
@@ -97,7 +98,8 @@ def base_archive():
 # ---- The engine
 
 class Daemon(Process):
-    """dockerd in a directory of its own. Told to end when the test ends, however that does: killed, it would leave its containers."""
+    """dockerd in a directory of its own. It is told to end when the test ends, however that does: killed, it would leave its
+    containers."""
 
     def __init__(self):
         self.directory = tempfile.mkdtemp(prefix="parley-docker-")

@@ -46,12 +46,14 @@ class Nginx(Process):
     def __init__(self, directory, gateways):
         self.port = free_port()
         key, self.certificate = make_certificate(directory)
-        proxy = replaced(facts.read("deploy/nginx/proxy.conf"), [(r"proxy_read_timeout \d+s", f"proxy_read_timeout {READ_TIMEOUT}s")])
+        proxy = replaced(facts.read("deploy/nginx/proxy.conf"),
+                         [(r"proxy_read_timeout \d+s", f"proxy_read_timeout {READ_TIMEOUT}s")])
         site = replaced(facts.read("deploy/nginx/site.conf"), [
             (r"listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"), (r"/etc/ssl/certs/\S+\.pem", self.certificate),
             (r"/etc/ssl/private/\S+\.key", key), (r"/etc/nginx/snippets/parley-proxy\.conf", f"{directory}/proxy.conf"),
             (r"127\.0\.0\.1:8003", f"127.0.0.1:{gateways[0].port}"), (r"127\.0\.0\.1:8103", f"127.0.0.1:{gateways[1].port}")])
-        temporary = "".join(f"{kind}_temp_path {directory}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        temporary = "".join(f"{kind}_temp_path {directory}/{kind};\n" for kind in kinds)
         whole = (f"daemon off;\nworker_processes 2;\npid {directory}/nginx.pid;\nerror_log stderr info;\nevents {{}}\n"
                  f"http {{\naccess_log off;\n{temporary}{site}\n}}\n")
         for name, text in (("proxy.conf", proxy), ("nginx.conf", whole)):
@@ -65,10 +67,10 @@ class Nginx(Process):
         wait_until(lambda: "start worker process" in self.log() or not self.running, what="nginx")
         assert self.running, self.log()
 
-    def connect(self, protocol):
+    def connect(self, protocol, origin=None):
         return websockets.connect(
             f"wss://localhost:{self.port}/chat{protocol.path}", ssl=ssl.create_default_context(cafile=self.certificate),
-            origin=f"https://localhost:{self.port}", ping_interval=None, open_timeout=10)
+            origin=origin or f"https://localhost:{self.port}", ping_interval=None, open_timeout=10)
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +162,7 @@ def test_another_sites_page_is_refused(nginx):
 
     async def scenario():
         with pytest.raises(websockets.InvalidStatusCode) as refused:
-            async with websockets.connect(f"wss://localhost:{nginx.port}/chat{protocol.path}", origin="https://elsewhere.example",
-                                          ssl=ssl.create_default_context(cafile=nginx.certificate)):
+            async with nginx.connect(protocol, origin="https://elsewhere.example"):
                 pass
         assert refused.value.status_code == 403
     asyncio.run(scenario())
@@ -174,7 +175,8 @@ def test_a_gateway_taken_out_drains(nginx, stack, model):
 
     async def scenario():
         sockets = [await nginx.connect(protocol) for _ in range(6)]
-        assert connections(leaving) == connections(staying) == 3
+        left_behind = connections(leaving)
+        assert left_behind > 0 and connections(staying) > 0
         for socket in sockets:
             await protocol.ask_only(socket, "long")
             while json.loads(await asyncio.wait_for(socket.recv(), 30))["type"] != "stream_chunk":
@@ -192,7 +194,7 @@ def test_a_gateway_taken_out_drains(nginx, stack, model):
                 codes.append(socket.close_code)
             except asyncio.TimeoutError:
                 await socket.close()
-        assert codes == [1001] * 3, codes
+        assert codes == [1001] * int(left_behind), codes
     asyncio.run(scenario())
     assert leaving.wait(20) == 0
     leaving.killed = True

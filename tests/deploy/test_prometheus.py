@@ -135,6 +135,13 @@ async def traffic(stack):
         assert (await client.collect()).final["type"] == "cancelled"
 
 
+def scraped(prometheus):
+    """Each process several times, and the traffic."""
+    rate = 'rate(parley_turns_total{state="cancelled"}[30s])'
+    return all(value >= 3 for _, value in prometheus.query("count_over_time(up[30s])")) and any(
+        value > 0 for _, value in prometheus.query(rate))
+
+
 def without(expression):
     """A rule's expression without its threshold, so that it finds what it looks at."""
     return re.sub(r"\s*(?:>|==)\s*[\d.]+\s*$", "", expression)
@@ -143,8 +150,7 @@ def without(expression):
 def test_every_query_finds_data(stack, prometheus):
     wait_until(lambda: len(prometheus.query("up == 1")) == len(JOBS), what="all are scraped")
     asyncio.run(traffic(stack))
-    wait_until(lambda: any(value > 0 for _, value in prometheus.query('rate(parley_turns_total{state="cancelled"}[30s])')),
-               what="the traffic is scraped")
+    wait_until(lambda: scraped(prometheus), what="the traffic is scraped")
     queries = panels() + [(rule["alert"], without(rule["expr"])) for rule in rules() if "absent(" not in rule["expr"]]
     assert len(queries) > 35
     empty = []

@@ -92,6 +92,60 @@ static void test_many_messages_keep_their_order(void **state)
     assert_null(bus);
 }
 
+static void on_drained(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+/* What the broker has routed to a subscription is handled still; what comes later goes to others. */
+static void test_a_drained_subscription_handles_what_is_on_its_way(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    struct bus *bus = harness_bus(&harness), *other = harness_bus(&harness);
+    struct sequence before = {.in_order = true}, after = {.in_order = true};
+    bool drained = false;
+    struct bus_subscription *leaves = bus_subscribe(bus, "test.work", "queue", on_number, &before);
+    for (int i = 0; i < COUNT; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", i);
+        assert_int_equal(publish_text(bus, "test.work", text), ERR_NONE);
+    }
+    bus_drain(leaves, on_drained, &drained);
+    assert_true(HARNESS_RUN_UNTIL(&harness, drained, 10000));
+    assert_int_equal(before.received, COUNT);
+    assert_true(before.in_order);
+
+    struct bus_subscription *stays = bus_subscribe(other, "test.work", "queue", on_number, &after);
+    assert_true(HARNESS_RUN_UNTIL(&harness, publish_text(other, "test.work", "0") || after.received > 0, 10000));
+    assert_int_equal(before.received, COUNT);
+    bus_unsubscribe(&leaves);
+    bus_unsubscribe(&stays);
+    bus_free(&bus);
+    bus_free(&other);
+}
+
+static void test_a_drain_ends_without_a_broker(void **state)
+{
+    (void)state;
+    struct bus *bus = harness_bus(&harness);
+    struct sequence sequence = {.in_order = true};
+    bool first = false, second = false, third = false;
+    struct bus_subscription *one = bus_subscribe(bus, "test.one", NULL, on_number, &sequence);
+    struct bus_subscription *two = bus_subscribe(bus, "test.two", NULL, on_number, &sequence);
+    struct bus_subscription *three = bus_subscribe(bus, "test.three", NULL, on_number, &sequence);
+    broker_kill(&harness.broker);
+    bus_drain(one, on_drained, &first);
+    assert_true(HARNESS_RUN_UNTIL(&harness, !bus_connected(bus), 5000));
+    bus_drain(two, on_drained, &second);
+    assert_true(HARNESS_RUN_UNTIL(&harness, first && second, 10000));
+    bus_drain(three, on_drained, &third);
+    bus_unsubscribe(&three);
+    bus_unsubscribe(&one);
+    bus_free(&bus); /* with one that was drained, and not unsubscribed */
+    assert_false(third);
+}
+
 static void on_time(void *arg, const struct bus_message *message)
 {
     uint64_t sent;
@@ -494,6 +548,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BUS_TEST(test_many_messages_keep_their_order),
+        BUS_TEST(test_a_drained_subscription_handles_what_is_on_its_way),
+        BUS_TEST(test_a_drain_ends_without_a_broker),
         BUS_TEST(test_one_message_takes_well_under_a_frame),
         BUS_TEST(test_requests),
         BUS_TEST(test_bad_publications_are_refused),

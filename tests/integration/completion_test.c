@@ -73,6 +73,7 @@ static int set_up(void **state)
                                                  .connect_timeout_ms = 5000,
                                                  .first_token_timeout_ms = 10000,
                                                  .stall_timeout_ms = 10000,
+                                                 .total_timeout_ms = EVERYTHING_MAX,
                                                  .retry_after_max_ms = 5000,
                                                  .max_event_bytes = MIB,
                                                  .max_call_bytes = MIB};
@@ -173,7 +174,7 @@ static void ask(struct world *world, struct asked *asked)
     const struct prompt_message message = {.role = ROLE_USER, .text = "Hi", .len = 2};
     const struct prompt prompt = {.model = "m", .messages = &message, .message_count = 1};
     asked->world = world;
-    asked->completion = completion_start(world->client, &world->loop, &world->options, &prompt, &handlers, asked);
+    asked->completion = completion_start(world->client, &world->loop, &world->options, &prompt, NULL, &handlers, asked);
     assert_false(asked->done);
 }
 
@@ -374,6 +375,33 @@ static void is_not_kept_waiting_by_comments(void **state)
     reply->pause_ms = 20;
     reply->repeat = true;
     expect_error(world, ERR_TIMEOUT, false, "the model provider did not answer in time");
+    expect_hang_up(world);
+}
+
+/* In every form that a body can have. */
+static void is_not_kept_waiting_by_empty_words(void **state)
+{
+    struct world *world = *state;
+    static const char *const nothings[] = {"\n", "data: {\"choices\":[{\"delta\":{\"content\":\"\"}}]}\n\n", "{     "};
+    world->options.first_token_timeout_ms = 200;
+    for (size_t i = 0; i < sizeof nothings / sizeof *nothings; i++) {
+        struct reply *reply = reply_with(world, SSE_HEAD "\r\n");
+        buf_append_text(&reply->bytes, nothings[i]);
+        reply->pause_ms = 20;
+        reply->repeat = true;
+        expect_error(world, ERR_TIMEOUT, false, "the model provider did not answer in time");
+        expect_hang_up(world);
+    }
+}
+
+static void gives_up_on_an_answer_without_end(void **state)
+{
+    struct world *world = *state;
+    world->options.total_timeout_ms = 300;
+    struct reply *reply = reply_with(world, SSE_HEAD "\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
+    reply->pause_ms = 20;
+    reply->repeat = true;
+    expect_error(world, ERR_TIMEOUT, false, "the model provider took too long");
     expect_hang_up(world);
 }
 
@@ -641,6 +669,8 @@ int main(void)
         TEST(says_that_a_stream_was_cut),
         TEST(gives_up_on_stalls),
         TEST(is_not_kept_waiting_by_comments),
+        TEST(is_not_kept_waiting_by_empty_words),
+        TEST(gives_up_on_an_answer_without_end),
         TEST(asks_again_when_told_to_wait),
         TEST(waits_as_long_as_told),
         TEST(does_not_wait_longer_than_allowed),

@@ -117,7 +117,7 @@ static struct result publish(const char *subject, const char *id, const char *te
 {
     struct result result = {0};
     struct buf payload = harness_text(text);
-    store_publish(bus, subject, id, &payload, TIMEOUT_MS, on_written, &result);
+    store_publish(bus, subject, id, NULL, &payload, TIMEOUT_MS, on_written, &result);
     wait_for(&result);
     return result;
 }
@@ -342,7 +342,7 @@ static void on_delivery(void *arg, struct delivery *delivery)
     struct worker *worker = arg;
     worker->deliveries++;
     if (worker->acknowledges) {
-        delivery_ack(worker->bus, &delivery);
+        delivery_finish(worker->bus, &delivery);
         return;
     }
     delivery_drop(&worker->held);
@@ -375,12 +375,42 @@ static void test_two_consumers_share(void **state)
     worker_init(&two, other, 30000, true);
     for (int i = 0; i < COUNT; i++) {
         struct buf payload = harness_text("job");
-        store_publish(bus, "job.a", NULL, &payload, TIMEOUT_MS, on_written, &written);
+        store_publish(bus, "job.a", NULL, NULL, &payload, TIMEOUT_MS, on_written, &written);
     }
     assert_true(HARNESS_RUN_UNTIL(&harness, one.deliveries + two.deliveries == COUNT, 20000));
     assert_true(HARNESS_RUN_UNTIL(&harness, written.calls == COUNT, 5000));
     print_message("shared as %d and %d\n", one.deliveries, two.deliveries);
     assert_true(one.deliveries > COUNT / 10 && two.deliveries > COUNT / 10);
+    worker_deinit(&one);
+    worker_deinit(&two);
+}
+
+/* What is served is deleted while others are at work: none is lost by that, and none comes twice. */
+static void test_what_is_finished_leaves_the_stream(void **state)
+{
+    (void)state;
+    enum { COUNT = 100 };
+    struct worker one, two;
+    struct result written = {0};
+    assert_int_equal(ensure(false, &jobs), ERR_NONE);
+    worker_init(&one, bus, 2000, false);
+    assert_int_equal(publish("job.a", NULL, "held").err, ERR_NONE);
+    assert_true(HARNESS_RUN_UNTIL(&harness, one.held, 5000));
+    one.acknowledges = true; /* all but that one */
+    worker_init(&two, other, 2000, true);
+    for (int i = 0; i < COUNT; i++) {
+        struct buf payload = harness_text("job");
+        store_publish(bus, "job.a", NULL, NULL, &payload, TIMEOUT_MS, on_written, &written);
+    }
+    assert_true(HARNESS_RUN_UNTIL(&harness, one.deliveries + two.deliveries == 1 + COUNT + 1, 20000));
+    assert_int_equal(written.calls, COUNT);
+    assert_false(HARNESS_RUN_UNTIL(&harness, one.deliveries + two.deliveries > 1 + COUNT + 1, 3000));
+    struct extent extent = extent_of("JOBS");
+    assert_int_equal(extent.err, ERR_NONE);
+    assert_true(extent.first > extent.last);
+    delivery_finish(bus, &one.held); /* too late: it is gone */
+    assert_int_equal(publish("job.a", NULL, "after").err, ERR_NONE);
+    assert_true(HARNESS_RUN_UNTIL(&harness, one.deliveries + two.deliveries == 1 + COUNT + 2, 5000));
     worker_deinit(&one);
     worker_deinit(&two);
 }
@@ -431,7 +461,7 @@ static void test_a_delivery_handed_back_comes_again(void **state)
     delivery_nak(bus, &worker.held, 700);
     assert_true(HARNESS_RUN_UNTIL(&harness, worker.deliveries == 3, 10000));
     assert_in_range(clock_monotonic_ms() - begin, 600, 5000);
-    delivery_ack(bus, &worker.held);
+    delivery_finish(bus, &worker.held);
     worker_deinit(&worker);
 }
 
@@ -449,7 +479,7 @@ static void test_silence_redelivers_and_working_extends(void **state)
     }
     assert_true(HARNESS_RUN_UNTIL(&harness, worker.deliveries == 2, 5000));
     assert_int_equal(delivery_count(worker.held), 2);
-    delivery_ack(bus, &worker.held);
+    delivery_finish(bus, &worker.held);
     assert_false(HARNESS_RUN_UNTIL(&harness, worker.deliveries > 2, 1500));
     worker_deinit(&worker);
 }
@@ -513,6 +543,7 @@ int main(void)
         STORE_TEST(test_messages_are_read_by_their_numbers),
         STORE_TEST(test_an_empty_value_is_a_value),
         STORE_TEST(test_two_consumers_share),
+        STORE_TEST(test_what_is_finished_leaves_the_stream),
         STORE_TEST(test_an_acknowledgement_can_be_confirmed),
         STORE_TEST(test_a_delivery_handed_back_comes_again),
         STORE_TEST(test_silence_redelivers_and_working_extends),

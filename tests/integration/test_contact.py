@@ -10,7 +10,7 @@ import time
 import pytest
 
 from client import eventually
-from dialects import Contact, connect, count, iso, matches, one_of, uuid4
+from dialects import Contact, connect, count, iso, matches, number, one_of, uuid4
 from model_server import call, refuse, report_results, say
 from stack import Stack, call as rest
 
@@ -172,8 +172,8 @@ def test_answers_come_in_the_order_asked_and_pings_at_once(stack, model):
     model.script("slow", say(["slow ", "answer"], delay=0.3))
 
     async def scenario(client):
-        for number in range(3):
-            await client.ask_only(f"slow {number}" if number < 2 else "quick")
+        for place in range(3):
+            await client.ask_only(f"slow {place}" if place < 2 else "quick")
         asked = time.monotonic()
         await client.send({"type": "ping"})
         frames = [await client.receive() for _ in range(4)]
@@ -223,7 +223,7 @@ def test_what_is_wrong_is_an_error_and_the_connection_stays(stack, frame, says):
 
 def test_requests_are_listed_newest_first_in_pages(stack):
     async def scenario(client):
-        sent = [await send_request(client, f"number {number}") for number in range(7)]
+        sent = [await send_request(client, f"number {place}") for place in range(7)]
         found, query = [], "?limit=3"
         for _ in range(3):
             page = await asyncio.to_thread(listed, stack, query)
@@ -247,7 +247,7 @@ def test_pages_that_make_no_sense_are_refused(stack, query):
 
 def test_each_request_is_posted_once(stack, webhook):
     async def scenario(client):
-        sent = [await send_request(client, f"once {number}") for number in range(20)]
+        sent = [await send_request(client, f"once {place}") for place in range(20)]
         await eventually(lambda: all(webhook.bodies[request] for request in sent), what="all are posted")
         assert all(len(webhook.bodies[request]) == 1 for request in sent)
     run(stack, scenario)
@@ -268,6 +268,36 @@ def test_the_owner_talks_to_everybody(stack):
 def test_a_broadcast_without_a_message_is_refused(stack, body):
     status, _ = rest(stack.gateway.port, "POST", "/api/v1/contacts/broadcast", body)
     assert status == 400
+
+
+class Extended(Contact):
+    SHAPES = {**Contact.SHAPES, "cancelled": {"timestamp": number}, "session": {"resume": str},
+              "tool": lambda value: {"id", "name", "status"} <= set(value) <= {
+                  "id", "name", "status", "arguments", "result"}}
+
+    async def welcomed(self):
+        await super().welcomed()
+        await self.expect("session")
+        return self
+
+
+def test_cancel_and_tool_steps(stack, model):
+    """By the extension of all five."""
+    model.script("work", call(("calculator", {"expression": "123 + 456"})), report_results())
+    model.script("long", say(["word "] * 2000, delay=0.02))
+
+    async def scenario():
+        async with connect(Extended, stack.gateway.port, parley=1) as client:
+            frames = await client.ask("work")
+            assert [frame["status"] for frame in frames if frame["type"] == "tool"] == ["running", "done"]
+            await client.ask_only("long")
+            await client.expect("chat_message_received")
+            await asyncio.to_thread(model.wait_for, "long")
+            await client.send({"type": "cancel"})
+            await client.expect("cancelled")
+            await eventually(lambda: not model.asked("long")[-1].open, what="the provider's stream is closed")
+            assert await client.answer("next") == "You said: next"
+    asyncio.run(scenario())
 
 
 def test_the_server_pings_every_20_seconds(stack):

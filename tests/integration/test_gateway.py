@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import websockets
 
-from client import connect
-from model_server import say
+from client import connect, eventually
+from model_server import hang, say
 from stack import get
 
 
@@ -34,6 +34,21 @@ def test_a_foreign_origin_is_refused(stack):
             await client.ping()
     asyncio.run(own(f"http://127.0.0.1:{stack.gateway.port}"))
     asyncio.run(own("null"))
+
+
+def test_a_foreign_name_that_leads_here_is_refused(stack):
+    """Its page would be of our own origin (DNS rebinding)."""
+    port = stack.gateway.port
+    foreign = f"elsewhere.example:{port}"
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+               "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    assert get(port, "/ws/agent", Host=foreign, Origin=f"http://{foreign}", **upgrade)[0] == 403
+    for path in ("/", "/ws/statistics"):
+        assert get(port, path, Host=foreign)[0] == 421
+        assert get(port, path, Host=f"localhost:{port}")[0] == 200
+    proxied = stack.add("gateway", WS_ALLOWED_ORIGINS="https://app.example")
+    assert get(proxied.port, "/", Host="chat.example")[0] == 200
+    stack.remove(proxied)
 
 
 def test_an_unknown_path_is_no_websocket(stack):
@@ -68,6 +83,32 @@ def test_beyond_the_connection_limit_503(stack, model):
             raise AssertionError("a place that was given back is not used again")
         for client in opened[1:]:
             await client.close()
+    asyncio.run(scenario())
+    stack.remove(gateway)
+
+
+def test_what_is_held_for_all_clients_is_bounded(stack, model):
+    gateway = stack.add("gateway", WS_MAX_BUFFERED_BYTES=8 << 20)
+    url = f"ws://127.0.0.1:{gateway.port}/ws/agent"
+    model.script("hang", hang())
+
+    async def scenario():
+        async with connect(url) as one, connect(url) as other:
+            for client in (one, other):
+                await client.ask_only("hang")
+                await client.expect("stream_start")
+            for n in range(8):
+                client = one if n < 4 else other
+                await client.ask_only("y" * 1_000_000)
+                if n >= 6:  # three quarters of it are full
+                    assert "too much is waiting" in await client.expect_error("Streaming failed: ")
+                await client.ping()
+            await eventually(lambda: gateway.metric("parley_buffered_bytes") > 5_000_000, what="the gauge tells")
+            for client in (one, other):
+                await client.send({"type": "cancel"})
+                assert (await client.collect()).final["type"] == "cancelled"
+            await eventually(lambda: gateway.metric("parley_buffered_bytes") == 0, what="all is given back")
+            (await other.ask("and now")).check_streamed()
     asyncio.run(scenario())
     stack.remove(gateway)
 

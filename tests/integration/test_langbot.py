@@ -9,12 +9,12 @@ import pytest
 
 from client import eventually
 from dialects import (PIPELINE, RESPONSE, USER_MESSAGE, LangBot, check_answer, connect, count, iso, iso_seconds, matches,
-                      uuid4)
+                      number, uuid4)
 from model_server import call, refuse, report_results, say
 from stack import Stack, call as rest
 
 # One for each test: what is said in a pipeline stays there.
-PIPELINES = [PIPELINE, *(f"p{number}" for number in range(80))]
+PIPELINES = [PIPELINE, *(f"p{place}" for place in range(80))]
 CONFIG = {
     "pipelines": [{"uuid": name, "name": name, "persona": "plain"} for name in PIPELINES],
     "personas": [{"id": "plain", "name": "Plain", "system_prompt": "Be plain."}]}
@@ -61,7 +61,7 @@ async def ok(stack, pipeline, method, action, body=None):
 def test_connecting(stack, pipeline, session):
     async def scenario(client):
         assert client.welcome["pipeline_uuid"] == pipeline
-        assert client.welcome["session_type"] == session or "person"
+        assert client.welcome["session_type"] == (session or "person")
         await client.send({"type": "ping"})
         await client.expect("pong")
     run(stack, scenario, pipeline=pipeline, session=session)
@@ -447,6 +447,39 @@ def test_an_unknown_session_is_400(stack, method, action):
 def test_other_methods_are_405(stack, method, action):
     status, answer = api(stack, PIPELINE, "POST" if method == "GET" else "GET", action)
     assert status == 405 and matches(answer, {"code": -1, "msg": str}), answer
+
+
+# ---- Beyond the original
+
+class Extended(LangBot):
+    SHAPES = {**LangBot.SHAPES, "cancelled": {"timestamp": number},
+              "tool": lambda value: {"id", "name", "status"} <= set(value) <= {
+                  "id", "name", "status", "arguments", "result"}}
+
+
+def test_cancel_and_tool_steps(stack, model, pipeline):
+    model.script("work", call(("calculator", {"expression": "123 + 456"})), report_results())
+    model.script("long", say(["word "] * 2000, delay=0.02))
+
+    async def scenario(client):
+        async with connect(LangBot, stack.gateway.port, pipeline=pipeline) as other:
+            frames = await client.ask("work")
+            assert [frame["status"] for frame in frames if frame["type"] == "tool"] == ["running", "done"]
+            other.text_of(await other.collect_final())
+            await client.ask_only("long")
+            while (await client.receive())["type"] != "response":
+                pass
+            await client.send({"type": "cancel"})
+            frames = [await client.receive()]
+            while frames[-1]["type"] != "cancelled":
+                frames.append(await client.receive())
+            assert {frame["type"] for frame in frames[:-1]} <= {"response"}
+            await eventually(lambda: not model.asked("long")[-1].open, what="the provider's stream is closed")
+            seen = await other.collect_final()  # it ends for the others as it stands
+            assert (other.text_of(seen) + "word").startswith("word word")
+            assert client.text_of(await client.ask("next")) == "You said: next"
+            assert other.text_of(await other.collect_final()) == "You said: next"
+    run_as(stack, Extended, scenario, pipeline=pipeline, parley=1)
 
 
 def test_many_members_see_the_same(stack, model, pipeline):

@@ -11,7 +11,7 @@ from model_server import call, report_results, say
 from stack import sized
 
 SETTINGS = {"COMMAND_TIMEOUT_MS": 1500, "TURN_START_TIMEOUT_MS": 1500, "TURN_SILENCE_MS": 1000,
-            "TOOL_CALL_TIMEOUT_MS": 1500, "CANCEL_TIMEOUT_MS": 1500}
+            "TOOL_CALL_TIMEOUT_MS": 1500, "CANCEL_TIMEOUT_MS": 1500, "JOB_ACK_WAIT_MS": 1000}
 AT_ONCE_SECONDS = sized(0.5, 3)
 BOUND_SECONDS = sized(5, 15)
 PING_SECONDS = sized(0.050, 1.0)
@@ -115,7 +115,7 @@ def test_an_agent_frozen_in_mid_answer(stack, model):
             await client.ask_only("frozen short")
             begun = await client.until_chunk()
             agent.freeze()
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.4)
             await client.send({"type": "ping"})
             while (frame := await client.receive(AT_ONCE_SECONDS))["type"] != "pong":
                 begun += frame["content"]
@@ -193,7 +193,8 @@ def test_no_broker(stack, model):
 
 
 def test_a_cancel_without_a_broker_is_confirmed(stack, model):
-    model.script("cut off", say(["word "] * 300, delay=0.02))
+    """And it holds: when the broker is back, the agent is told."""
+    model.script("cut off", say(["word "] * 5000, delay=0.02))
 
     async def scenario():
         async with connect(stack.url) as client:
@@ -210,6 +211,28 @@ def test_a_cancel_without_a_broker_is_confirmed(stack, model):
             await works(client)
         await eventually(lambda: not model.open_streams(), 30, "no stream is left open")
     asyncio.run(scenario())
+
+
+def test_an_answer_outlives_an_outage(stack, model):
+    """One that is longer than an answer may be lost."""
+    text = [f"{n} " for n in range(400)]
+    model.script("long outage", say(text, delay=0.02))
+    gateway = stack.add("gateway", TURN_LOST_TIMEOUT_MS=2000)
+
+    async def scenario():
+        async with connect(f"ws://127.0.0.1:{gateway.port}/ws/agent") as client:
+            await client.ask_only("long outage")
+            begun = await client.until_chunk()
+            await asyncio.to_thread(stack.broker.kill)
+            await asyncio.sleep(4)
+            await client.send({"type": "ping"})
+            while (frame := await client.receive())["type"] != "pong":
+                begun += frame["content"]
+            await asyncio.to_thread(stack.broker.start)
+            rest = await client.collect(60)
+            assert rest.final["type"] == "stream_end" and begun + rest.text == "".join(text)
+    asyncio.run(scenario())
+    stack.remove(gateway)
 
 
 async def ping_until(client, event, times):

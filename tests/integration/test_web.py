@@ -1,6 +1,7 @@
 """services/common/web.h, through web_fixture.c: WebSocket and HTTP as RFC 6455 and RFC 9112 have it, and what peers do
 that keep to neither. Autobahn's numbers stand where a case is one of its suite's."""
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
@@ -753,6 +754,43 @@ def test_without_descriptors_it_does_not_spin():
     for s in sockets:
         s.close()
     wait_until(lambda: b"200" in raw_status(server))
+    server.stop()
+
+
+def test_a_message_must_be_finished_in_time():
+    server = Server(100, 1 << 20, 1 << 20, 1500)
+    with Raw(server) as slow, Raw(server) as closing, Raw(server) as other:
+        slow.send(frame(TEXT, b"x" * 1000, fin=False))
+        closing.send(frame(TEXT, b"x" * 1000, fin=False), frame(CLOSE, b"\x03\xe8"))
+        for size in (1000, 100000):
+            other.send(frame(TEXT, b"y" * size))
+            assert other.read() == (TEXT, b"y" * size)
+        assert closing.closed_with() == 1000
+        assert slow.closed_with() == 1008
+        other.send(frame(TEXT, b"y" * 1000, fin=False), frame(CONT, b"z"))
+        assert other.read() == (TEXT, b"y" * 1000 + b"z")
+    server.stop()
+
+
+def test_unfinished_messages_have_one_budget():
+    server = Server(100, 1 << 20, 1 << 20, 60000, 4 << 20)
+    with contextlib.ExitStack() as stack:
+        holders = [stack.enter_context(Raw(server)) for _ in range(8)]
+        for holder in holders[:7]:
+            holder.send(frame(TEXT, b"x" * 500_000, fin=False))
+            holder.send(frame(PING))
+            assert holder.read() == (PONG, b"")
+        holders[7].send(frame(TEXT, b"x" * 1_000_000, fin=False))
+        assert holders[7].closed_with() == 1008
+        assert server.http("POST", "/http", b"x" * 1_000_000)[0] == 503
+        assert server.http("POST", "/http", b"x" * 1000)[0] == 200
+        for holder in holders[:7]:
+            holder.send(frame(CONT, b"y"))
+            assert holder.read() == (TEXT, b"x" * 500_000 + b"y")
+        assert server.http("POST", "/http", b"x" * 1_000_000)[0] == 200
+        with Raw(server) as again:
+            again.send(frame(TEXT, b"x" * 1_000_000))
+            assert again.read()[0] == TEXT
     server.stop()
 
 

@@ -285,6 +285,26 @@ def test_above_the_limit_of_connections_it_is_503(stack):
     stack.remove(gateway)
 
 
+def test_messages_above_the_rate_are_refused(stack):
+    gateway = stack.add("gateway", WS_RATE_LIMIT=2, WS_RATE_BURST=5)
+
+    async def scenario():
+        async with connect(YYChat, gateway.port) as client:
+            for _ in range(10):
+                await client.send({"type": "ping"})
+            frames = [await client.receive() for _ in range(10)]
+            assert [frame["type"] for frame in frames] == ["pong"] * 5 + ["error"] * 5
+            assert all(client.error_of(frame).startswith("Message processing failed: ") for frame in frames[5:])
+            answer = None
+            while answer != "pong":  # after a while there may be more
+                await client.send({"type": "ping"})
+                answer = (await client.receive())["type"]
+                assert answer in ("pong", "error")
+            await client.close()
+    asyncio.run(scenario())
+    stack.remove(gateway)
+
+
 # ---- Over HTTP
 
 def test_status_over_http(stack):
@@ -312,9 +332,14 @@ def test_other_methods_are_refused(stack, path):
 class Extended(YYChat):
     finals = (*YYChat.finals, "cancelled")
     SHAPES = {
-        **YYChat.SHAPES, "cancelled": {"timestamp": number},
+        **YYChat.SHAPES, "cancelled": {"timestamp": number}, "session": {"resume": str},
         "tool": lambda value: isinstance(value["id"], str) and value["name"] == "calculator"
                 and set(value) - {"arguments", "result"} == {"id", "name", "status"}}
+
+    async def welcomed(self):
+        await super().welcomed()
+        await self.expect("session")
+        return self
 
 
 def test_cancel_and_tool_steps(stack, model):

@@ -1,7 +1,7 @@
 /* A server on web.h for test_web.py and the bench: prints its port, ends cleanly on SIGTERM (also while everything is
  * open), stops listening on SIGUSR1.
  *
- *   web_fixture [max-connections [message-size-limit [body-size-limit]]]
+ *   web_fixture [max-connections [message-size-limit [body-size-limit [message-timeout-ms [budget]]]]]
  *
  * WebSocket /echo sends every message back, `!binary N` for one of N bytes that is binary, except for
  *   !big N           one message of N times x
@@ -312,10 +312,13 @@ int main(int argc, char **argv)
 {
     struct fixture fixture = {0};
     struct web_listener *listener;
+    struct budget budget = {.max = (size_t)option(argc, argv, 5, 1 << 30)};
     const struct web_options options = {
         .max_connections = option(argc, argv, 1, 15000),
         .message_size_limit = option(argc, argv, 2, 1 << 20),
         .body_size_limit = option(argc, argv, 3, 8 << 20),
+        .message_timeout_ms = option(argc, argv, 4, 60000),
+        .budget = &budget,
     };
     uv_loop_init(&fixture.loop);
     fixture.web = web_new(&fixture.loop, &options);

@@ -313,10 +313,10 @@ class Minimal(Dialect):
 
 def url_of(kind, port, pipeline=PIPELINE, session=None, user="ada", path=None, **arguments):
     """Where that protocol is spoken."""
-    if kind is LangBot:
+    if issubclass(kind, LangBot):
         path = path or f"/api/v1/pipelines/{pipeline}/ws/connect"
         arguments = {**({"session_type": session} if session is not None else {}), **arguments}
-    elif kind is Minimal:
+    elif issubclass(kind, Minimal):
         path = path or f"/ws/chat/{urllib.parse.quote(user, safe='')}"
     query = urllib.parse.urlencode(arguments)
     return f"ws://127.0.0.1:{port}{path or kind.path}" + (f"?{query}" if query else "")

@@ -74,7 +74,16 @@ class Process:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def freeze(self):
+        """SIGSTOP, and waits until the last of its threads stands still."""
         self.popen.send_signal(signal.SIGSTOP)
+        wait_until(self._stands_still, what=f"{self.name} stands still")
+
+    def _stands_still(self):
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{task}/stat", encoding="utf-8", errors="replace") as file:
+                if file.read().rsplit(")", 1)[1].split()[0] != "T":
+                    return False
+        return True
 
     def thaw(self):
         self.popen.send_signal(signal.SIGCONT)

@@ -28,6 +28,7 @@ struct provider_parser {
     size_t call_bytes, max_call_bytes;
     char *stop;
     bool finished;
+    uint64_t progress;
     struct provider_usage usage;
 };
 
@@ -114,8 +115,9 @@ static void call_extend(struct tool_call *call, const struct fragment *fragment)
 static int take_fragment(struct provider_parser *parser, const struct fragment *fragment)
 {
     struct tool_call *call = call_of(parser, fragment);
-    size_t bytes = strlen(fragment->id) + strlen(fragment->name) + fragment->arguments_len;
     size_t named = strlen(fragment->id) + strlen(fragment->name);
+    size_t bytes = named + fragment->arguments_len;
+    parser->progress += bytes > 0;
     if (call)
         named += strlen(call->id) + strlen(call->name);
     else
@@ -172,8 +174,16 @@ static void take_text(struct provider_parser *parser, const json_t *delta, const
 {
     size_t len = 0;
     const char *text = json_get_text(delta, key, &len);
-    if (len > 0)
-        parser->sink->text(parser->arg, text, len);
+    if (len == 0)
+        return;
+    parser->progress++;
+    parser->sink->text(parser->arg, text, len);
+}
+
+/* Of models that think aloud before they answer; nobody gets to read it. */
+static void note_thought(struct provider_parser *parser, const json_t *delta, const char *key)
+{
+    parser->progress += *text_or_none(delta, key) != '\0';
 }
 
 static int take_choice(struct provider_parser *parser, const json_t *choice)
@@ -182,6 +192,8 @@ static int take_choice(struct provider_parser *parser, const json_t *choice)
     const json_t *delta = json_is_object(message) ? message : json_object_get(choice, "delta");
     take_text(parser, delta, "content");
     take_text(parser, delta, "refusal");
+    note_thought(parser, delta, "reasoning_content");
+    note_thought(parser, delta, "reasoning");
     const json_t *calls = json_object_get(delta, "tool_calls");
     for (size_t i = 0; i < json_array_size(calls); i++) {
         int err = take_call(parser, json_array_get(calls, i), i);
@@ -271,6 +283,7 @@ static void outcome(struct provider_parser *parser, struct provider_outcome *out
                                      .stop = parser->stop,
                                      .calls = parser->calls,
                                      .call_count = parser->call_count,
+                                     .progress = parser->progress + parser->finished,
                                      .usage = parser->usage};
 }
 

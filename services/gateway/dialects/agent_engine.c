@@ -221,6 +221,8 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
         break;
     case DIALECT_TOOL_STARTED:
     case DIALECT_TOOL_FINISHED:
+    case DIALECT_SESSION:
+    case DIALECT_RESUMED:
         if (client->extended)
             dialect_encode_extension(occasion, out);
         break;
@@ -255,6 +257,7 @@ json_t *agent_engine_statistics(const struct dialect_counts *counts, const struc
 const struct dialect dialect_agent_engine = {
     .name = "agent_engine",
     .serial = true,
+    .resumes = true,
     .serves = serves,
     .open = open_client,
     .decode = decode,

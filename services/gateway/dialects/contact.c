@@ -5,10 +5,10 @@
  *   chat_message     chat_message_received, then the whole answer as one chat_message
  *   anything else    error
  *
- * A visitor is not told what went wrong with an answer, but gets an apology as a chat_message; a request's note holds
- * it. No field tells two answers apart, so they are serial. The connection is the conversation. All connections are
- * members of one room, for the owner's broadcast, which is a chat_message like an answer: what an unchanged client
- * shows. */
+ * A visitor is not told what went wrong with an answer, but gets an apology as a chat_message: as configured for the
+ * pipelines, or else the gateway's, which a request's note holds. No field tells two answers apart, so they are serial.
+ * The connection is the conversation. All connections are members of one room, for the owner's broadcast, which is a
+ * chat_message like an answer: what an unchanged client shows. */
 #include "clock.h"
 #include "dialect_message.h"
 #include "dialect_rest.h"
@@ -184,6 +184,12 @@ static void add_broadcast(const struct dialect_occasion *occasion, struct frames
     json_decref(value);
 }
 
+static void add_apology(const struct dialect_occasion *occasion, struct frames *out)
+{
+    bool configured = occasion->apology.len > 0;
+    add_chat_message(out, occasion->now, configured ? occasion->apology : dialect_span_of(occasion->request->note));
+}
+
 static void encode(const struct dialect_client *client, const struct dialect_occasion *occasion, struct frames *out)
 {
     switch (occasion->kind) {
@@ -191,17 +197,19 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
         add_chat_message(out, occasion->now, occasion->all);
         break;
     case DIALECT_FAILED:
-        add_chat_message(out, occasion->now, dialect_span_of(occasion->request->note));
+        add_apology(occasion, out);
         break;
     case DIALECT_CANCELLED:
         if (client->extended)
             dialect_encode_extension(occasion, out);
         else
-            add_chat_message(out, occasion->now, dialect_span_of(occasion->request->note));
+            add_apology(occasion, out);
         break;
     case DIALECT_TOOL_STARTED:
     case DIALECT_TOOL_FINISHED:
     case DIALECT_CANCEL_DONE:
+    case DIALECT_SESSION:
+    case DIALECT_RESUMED:
         if (client->extended)
             dialect_encode_extension(occasion, out);
         break;
@@ -223,6 +231,7 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
 const struct dialect dialect_contact = {
     .name = "contact",
     .serial = true,
+    .resumes = true,
     .ping_interval_s = PING_INTERVAL_S,
     .serves = serves,
     .open = open_client,

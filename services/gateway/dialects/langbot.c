@@ -19,7 +19,7 @@
 
 #include <string.h>
 
-/* What asks the bot in a group. */
+/* What asks the bot in a group, where its pipeline has no rule of its own. */
 #define BOT_MENTION "websocketbot"
 #define BOT_TRIGGER "ai"
 
@@ -90,9 +90,11 @@ static void on_disconnect(const struct dialect_message *message)
 
 static bool asks_the_bot(const struct dialect_client *client, const json_t *chain, const struct buf *text)
 {
-    size_t trigger = strlen(BOT_TRIGGER);
-    return client->variant != LANGBOT_GROUP || langbot_chain_mentions(chain, BOT_MENTION) ||
-           (text->len >= trigger && memcmp(text->data, BOT_TRIGGER, trigger) == 0);
+    const char *trigger = client->group_trigger ? client->group_trigger : BOT_TRIGGER;
+    const char *mention = client->group_mention ? client->group_mention : BOT_MENTION;
+    size_t len = strlen(trigger);
+    return client->variant != LANGBOT_GROUP || langbot_chain_mentions(chain, mention) ||
+           (text->len >= len && memcmp(text->data, trigger, len) == 0);
 }
 
 static void ask(const struct dialect_message *message, const json_t *chain, const struct buf *text, bool stream)

@@ -272,6 +272,8 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
     case DIALECT_TOOL_STARTED:
     case DIALECT_TOOL_FINISHED:
     case DIALECT_CANCEL_DONE:
+    case DIALECT_SESSION:
+    case DIALECT_RESUMED:
         if (client->extended)
             dialect_encode_extension(occasion, out);
         break;
@@ -292,6 +294,7 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
 const struct dialect dialect_yychat = {
     .name = "yychat",
     .serial = true,
+    .resumes = true,
     .times_out = true,
     .serves = serves,
     .open = open_client,

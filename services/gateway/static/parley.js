@@ -332,7 +332,7 @@ export class Connection {
     else for (const message of this.protocol.read(frame, this.answer, this)) this.#tell(message);
   }
 
-  /* `resumed` false: the gateway does not know the token any more, and began anew. */
+  /* `resumed` false: no answer goes on. What was asked has not come to the gateway, or is not known there any more. */
   #session(frame) {
     this.resume = frame.resume;
     if (frame.resumed === false) this.#giveUp();

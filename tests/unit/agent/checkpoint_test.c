@@ -1,6 +1,7 @@
 #include "checkpoint.h"
 
 #include "fake_store.h"
+#include "subjects.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -230,12 +231,43 @@ static void test_a_later_attempts_segment_is_left_alone(void **state)
 {
     struct fixture *f = *state;
 
+    write_other(3, PARLEY__TURN_STATE__TURN_STATE_RUNNING);
     fake_store_write("turn.0", "newer", 5);
     grow(f, CHECKPOINT_SEGMENT_BYTES);
     checkpoint_hurry(f->checkpoint);
     fake_store_run();
     assert_int_equal(f->lost, 1);
     assert_memory_equal(fake_store_find("turn.0")->value.data, "newer", 5);
+}
+
+static void test_a_segment_that_was_written_after_all(void **state)
+{
+    struct fixture *f = *state;
+
+    grow(f, CHECKPOINT_SEGMENT_BYTES + 5);
+    fake_put_error = ERR_TIMEOUT;
+    fake_put_done = true;
+    checkpoint_hurry(f->checkpoint);
+    fake_store_run();
+    assert_int_equal(f->failed, 1);
+    checkpoint_hurry(f->checkpoint); /* conflicts with itself, and sees that */
+    fake_store_run();
+    assert_int_equal(f->lost, 0);
+    assert_int_equal(f->written, 1);
+    assert_record(f, PARLEY__TURN_STATE__TURN_STATE_RUNNING);
+}
+
+/* It was taken over from, and does not know. */
+static void test_a_late_segment_of_an_earlier_attempt_is_overwritten(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_store_write("turn.0", "earlier", 7);
+    grow(f, CHECKPOINT_SEGMENT_BYTES);
+    checkpoint_hurry(f->checkpoint);
+    fake_store_run();
+    assert_int_equal(f->lost, 0);
+    assert_record(f, PARLEY__TURN_STATE__TURN_STATE_RUNNING);
 }
 
 static void test_another_attempts_record_ends_it(void **state)
@@ -293,6 +325,10 @@ static void test_a_cancellation_left_in_the_record(void **state)
     fake_store_run();
     assert_int_equal(f->cancel_asked, 1);
     assert_int_equal(f->lost, 0);
+    assert_record(f, PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED); /* until it is carried out */
+    checkpoint_seal(f->checkpoint, PARLEY__TURN_STATE__TURN_STATE_CANCELLED, NULL);
+    fake_store_run();
+    assert_record(f, PARLEY__TURN_STATE__TURN_STATE_CANCELLED);
 }
 
 static void test_what_is_too_large_is_not_tried_again(void **state)
@@ -318,6 +354,8 @@ int main(void)
         TEST(test_long_text_goes_into_segments),
         TEST(test_a_dead_attempts_segment_is_overwritten),
         TEST(test_a_later_attempts_segment_is_left_alone),
+        TEST(test_a_segment_that_was_written_after_all),
+        TEST(test_a_late_segment_of_an_earlier_attempt_is_overwritten),
         TEST(test_another_attempts_record_ends_it),
         TEST(test_a_write_that_was_done_after_all),
         TEST(test_a_failed_write_is_tried_again),

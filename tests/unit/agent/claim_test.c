@@ -181,6 +181,19 @@ static void test_a_write_that_was_done_after_all(void **state)
     assert_int_equal(f->revision, fake_store_find("turn")->revision);
 }
 
+static void test_a_cancellation_stays_until_it_is_carried_out(void **state)
+{
+    struct fixture *f = *state;
+
+    leave(0, PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED);
+    start(f, 1, false);
+    fake_store_run();
+    start(f, 2, false);
+    fake_store_run();
+    assert_int_equal(f->verdict, CLAIM_TAKEN);
+    assert_int_equal(f->state, PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED);
+}
+
 static void test_a_store_that_fails(void **state)
 {
     struct fixture *f = *state;
@@ -220,6 +233,7 @@ int main(void)
         TEST(test_a_late_job_that_nobody_began),
         TEST(test_losing_the_race_means_reading_again),
         TEST(test_a_write_that_was_done_after_all),
+        TEST(test_a_cancellation_stays_until_it_is_carried_out),
         TEST(test_a_store_that_fails),
         TEST(test_a_cancelled_claim_calls_nobody),
     };

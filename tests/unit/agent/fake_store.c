@@ -80,11 +80,12 @@ static struct asked *ask(const char *key, void *arg)
     return asked;
 }
 
-void store_put(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
-               int64_t timeout_ms, store_written *done, void *arg)
+void store_put_or_forget(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
+                         int64_t timeout_ms, store_written *done, void (*forget)(void *arg), void *arg)
 {
     struct asked *asked = ask(key, arg);
 
+    (void)forget;
     (void)bus;
     (void)bucket;
     (void)timeout_ms;
@@ -94,8 +95,10 @@ void store_put(struct bus *bus, const char *bucket, const char *key, uint64_t ex
     buf_move(&asked->value, value);
 }
 
-void store_get(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done, void *arg)
+void store_get_or_forget(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done,
+                         void (*forget)(void *arg), void *arg)
 {
+    (void)forget;
     (void)bus;
     (void)bucket;
     (void)timeout_ms;

@@ -3,6 +3,7 @@
 #include "checkpoint.h"
 #include "fake_bus.h"
 #include "fake_store.h"
+#include "subjects.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -129,6 +130,19 @@ static void test_a_gateway_that_is_gone(void **state)
     assert_int_equal(f->result.sent, 0);
 }
 
+static void test_a_silent_gateway_is_asked_twice(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 0, "hello", "gateway");
+    fake_bus_reply(0, ERR_TIMEOUT, NULL, 0);
+    assert_int_equal(f->calls, 0);
+    assert_int_equal(fake_message_count, 2);
+    fake_bus_reply(1, ERR_TIMEOUT, NULL, 0);
+    assert_text(f, "hello");
+    assert_int_equal(f->result.sent, 0);
+}
+
 static void test_segments_are_put_together(void **state)
 {
     struct fixture *f = *state;
@@ -195,6 +209,7 @@ int main(void)
         TEST(test_the_delivered_text_is_longer),
         TEST(test_what_was_delivered_is_never_taken_back),
         TEST(test_a_gateway_that_is_gone),
+        TEST(test_a_silent_gateway_is_asked_twice),
         TEST(test_segments_are_put_together),
         TEST(test_a_missing_segment_is_said),
         TEST(test_a_missing_segment_that_the_gateway_has),

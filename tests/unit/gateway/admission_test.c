@@ -36,6 +36,13 @@ static void test_origins(void **state)
         {"https://app.exampl", "chat.example", "https://app.example", false, false},
         {"http://chat.example", "chat.example", "https://app.example", false, true},
         {"https://any.example", "chat.example", "*", false, true},
+        {"http://127.0.0.1:8003", "127.0.0.1:8003", NULL, true, true},
+        {"http://localhost:8003", "LocalHost:8003", NULL, true, true},
+        {"http://[::1]:8003", "[::1]:8003", NULL, true, true},
+        {"http://evil.example:8003", "evil.example:8003", NULL, true, false}, /* rebound to 127.0.0.1 */
+        {"null", "evil.example:8003", NULL, true, false},
+        {NULL, "evil.example:8003", NULL, true, true},
+        {"https://chat.example", "chat.example", "https://app.example", true, true}, /* behind a proxy */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (admission_origin_allowed(cases[i].origin, cases[i].host, cases[i].allowed, cases[i].loopback) !=
@@ -54,11 +61,32 @@ static void test_loopback(void **state)
     assert_false(gateway_host_is_loopback("128.0.0.1"));
 }
 
+static void test_local_hosts(void **state)
+{
+    (void)state;
+    static const char *const local[] = {"localhost", "localhost:1", "127.0.0.1", "127.0.0.1:8003",
+                                        "127.1.2.3", "[::1]",       "[::1]:8003"};
+    static const char *const foreign[] = {"",
+                                          ":8003",
+                                          "evil.example",
+                                          "localhost.evil.example",
+                                          "127.0.0.1.evil.example:8003",
+                                          "10.0.0.1",
+                                          "[::2]",
+                                          "[",
+                                          "x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        assert_true(admission_host_is_local(local[i]));
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        assert_false(admission_host_is_local(foreign[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_origins),
         cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_local_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

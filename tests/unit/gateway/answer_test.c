@@ -71,6 +71,30 @@ static void test_overlaps_and_gaps(void **state)
     }
 }
 
+/* It is closed when its place is reached, and not by anything that comes before that. */
+static void test_a_gap_lasts_up_to_its_place(void **state)
+{
+    struct answer *answer = *state;
+    assert_int_equal(add(answer, 0, "one "), ANSWER_NEW);
+    assert_false(answer_has_gap(answer));
+    assert_int_equal(add(answer, 8, "three"), ANSWER_GAP);
+    assert_true(answer_has_gap(answer));
+    assert_int_equal(add(answer, 4, "tw"), ANSWER_NEW);
+    assert_true(answer_has_gap(answer));
+    assert_int_equal(add(answer, 6, "o "), ANSWER_NEW);
+    assert_false(answer_has_gap(answer));
+    assert_int_equal(answer_stands_at(answer, 8, 1), ANSWER_GAP);
+    assert_int_equal(add(answer, 8, "three"), ANSWER_NEW);
+    assert_true(answer_has_gap(answer));
+    const struct answer_tool tool = {.step = 1, .call = "c", .name = "n", .data = "", .offset = 8};
+    assert_int_equal(answer_add_step(answer, &tool), ANSWER_NEW);
+    assert_false(answer_has_gap(answer));
+    assert_int_equal(answer_finish(answer, ANSWER_COMPLETED, 15, 1), ANSWER_GAP);
+    assert_true(answer_has_gap(answer));
+    assert_int_equal(add(answer, 13, "!!"), ANSWER_NEW);
+    assert_false(answer_has_gap(answer));
+}
+
 static void test_what_was_delivered_is_not_taken_back(void **state)
 {
     struct answer *answer = *state;
@@ -215,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_text_in_order),
         TEST(test_overlaps_and_gaps),
+        TEST(test_a_gap_lasts_up_to_its_place),
         TEST(test_what_was_delivered_is_not_taken_back),
         TEST(test_text_must_be_utf8),
         TEST(test_text_is_bounded),

@@ -79,6 +79,8 @@ static void test_chat(void **state)
     assert_chat_message(APOLOGY);
     tell(CONTACT, (struct dialect_occasion){.kind = DIALECT_CANCELLED});
     assert_chat_message(APOLOGY);
+    tell(CONTACT, (struct dialect_occasion){.kind = DIALECT_FAILED, .apology = SPAN("configured")});
+    assert_chat_message("configured");
 }
 
 static void test_chat_without_the_rest(void **state)

@@ -143,8 +143,8 @@ static inline void assert_question(const char *question, size_t len)
 static inline void tell(const struct dialect *dialect, struct dialect_occasion occasion)
 {
     frames_reset(&out);
-    struct dialect_span *const spans[] = {&occasion.text, &occasion.all,  &occasion.tool,
-                                          &occasion.call, &occasion.data, &occasion.reason};
+    struct dialect_span *const spans[] = {&occasion.text, &occasion.all,    &occasion.tool,   &occasion.call,
+                                          &occasion.data, &occasion.reason, &occasion.apology};
     for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
         if (!spans[i]->data)
             *spans[i] = SPAN("");

@@ -194,6 +194,22 @@ static void test_group_rule(void **state)
     }
 }
 
+/* A pipeline may have a rule of its own. */
+static void test_configured_group_rule(void **state)
+{
+    (void)state;
+    client.group_trigger = strdup("bot,");
+    client.group_mention = strdup("bot");
+    say("[{\"type\":\"Plain\",\"text\":\"bot, hello\"}]");
+    assert_false(request.no_answer);
+    say("[{\"type\":\"At\",\"target\":\"bot\"}]");
+    assert_false(request.no_answer);
+    say("[{\"type\":\"Plain\",\"text\":\"ai hello\"}]");
+    assert_true(request.no_answer);
+    say("[{\"type\":\"At\",\"target\":\"websocketbot\"}]");
+    assert_true(request.no_answer);
+}
+
 static void test_bad_messages(void **state)
 {
     (void)state;
@@ -360,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_message, open_person, reset),
         cmocka_unit_test_setup_teardown(test_rendering, open_person, reset),
         cmocka_unit_test_setup_teardown(test_group_rule, open_group, reset),
+        cmocka_unit_test_setup_teardown(test_configured_group_rule, open_group, reset),
         cmocka_unit_test_setup_teardown(test_bad_messages, open_person, reset),
         cmocka_unit_test_setup_teardown(test_hostile, open_person, reset),
         cmocka_unit_test_setup_teardown(test_echo, open_group, reset),

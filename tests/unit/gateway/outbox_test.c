@@ -194,6 +194,46 @@ static void test_tools_stand_where_they_are_in_the_text(void **state)
         assert_string_equal(next(fixture), expected[i]);
 }
 
+static void test_who_has_a_part_of_it_gets_the_rest(void **state)
+{
+    struct fixture *fixture = *state;
+    struct follower *follower = &fixture->followers[0];
+    follower->taken_up_told = follower->started_told = true;
+    follower->from = 7; /* within the second letter's two bytes */
+    outbox_follow(&fixture->outbox, follower);
+    say(fixture, 0, "before");
+    call_tool(fixture, 1, false, 0);
+    outbox_catch_up(follower);
+    assert_false(outbox_ready(&fixture->outbox, true));
+    assert_int_equal(outbox_lag(&fixture->outbox), 0);
+    assert_null(next(fixture));
+    say(fixture, 0,
+        "\xc3\xa4"
+        "after");
+    call_tool(fixture, 2, true, 8);
+    outbox_catch_up(follower);
+    assert_string_equal(next(fixture), "\xc3\xa4");
+    assert_string_equal(next(fixture), "tool result");
+    assert_string_equal(next(fixture), "after");
+    assert_null(next(fixture));
+}
+
+static void test_who_claims_too_much_gets_the_end(void **state)
+{
+    struct fixture *fixture = *state;
+    struct follower *follower = &fixture->followers[0];
+    follower->taken_up_told = follower->started_told = true;
+    follower->from = UINT64_MAX;
+    outbox_follow(&fixture->outbox, follower);
+    say(fixture, 0, "all");
+    outbox_catch_up(follower);
+    assert_null(next(fixture));
+    answer_finish_here(&fixture->answers[0], ANSWER_COMPLETED);
+    outbox_catch_up(follower);
+    assert_string_equal(next(fixture), "completed");
+    assert_ptr_equal(fixture->ended, follower);
+}
+
 static void test_a_late_step_is_told_at_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -371,6 +411,8 @@ int main(void)
         TEST(test_ready_frames_go_first),
         TEST(test_tools_stand_where_they_are_in_the_text),
         TEST(test_a_late_step_is_told_at_once),
+        TEST(test_who_has_a_part_of_it_gets_the_rest),
+        TEST(test_who_claims_too_much_gets_the_end),
         TEST(test_failure_before_any_beginning),
         TEST(test_completed_without_a_word_of_its_beginning),
         TEST(test_whole_text_comes_with_the_end),

@@ -221,6 +221,17 @@ static void does_not_run_a_call_twice(void **state)
     assert_string_equal(other.text, "2");
 }
 
+static void refuses_a_call_that_its_cancellation_overtook(void **state)
+{
+    struct answer cancelled, other;
+    cancel(*state, "o1");
+    call(*state, "o0", "calculator", "{\"expression\":\"2\"}", &other); /* by now the cancellation is there, too */
+    call(*state, "o1", "count", "{}", &cancelled);
+    assert_failed(&cancelled, "the call was cancelled");
+    call(*state, "o2", "count", "{}", &other);
+    assert_string_equal(other.text, "1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stops_a_tool_that_hangs, setup, teardown),
         cmocka_unit_test_setup_teardown(queues_and_then_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_run_a_call_twice, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_a_call_that_its_cancellation_overtook, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,243 @@
+#include "session.h"
+
+#include "gateway.pb-c.h"
+#include "held.h"
+#include "log.h"
+#include "mem.h"
+#include "store.h"
+#include "stores.h"
+#include "subjects.h"
+#include "turn.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_SIZE (sizeof "session." + ID_HASH_SIZE)
+
+struct session {
+    struct chain link; /* of the gateway, while its record is being read; it outlives its connection then */
+    struct gateway *gateway;
+    struct connection *connection; /* NULL: gone */
+    char token[ID_TOKEN_MAX + 1];
+    uint64_t offset; /* what the client has of the answer that it goes on with */
+    bool has_turn;   /* its record may name one */
+    bool confirming; /* the next pong shows that the end was received */
+};
+
+static void make_token(struct session *session)
+{
+    char ids[2][ID_SIZE], token[ID_HASH_SIZE];
+    id_uuid(ids[0]);
+    id_uuid(ids[1]);
+    id_hash(ids, sizeof ids, token);
+    memcpy(session->token, token, sizeof token);
+}
+
+/* What is stored can't be used by who reads it. */
+static void make_key(const struct session *session, char key[KEY_SIZE])
+{
+    char hash[ID_HASH_SIZE];
+    id_hash(session->token, strlen(session->token), hash);
+    snprintf(key, KEY_SIZE, "session.%s", hash);
+}
+
+static void tell(struct session *session, enum dialect_occasion_kind kind, bool resumed)
+{
+    struct dialect_occasion occasion = connection_occasion(kind);
+    occasion.id = session->token;
+    occasion.ok = resumed;
+    connection_tell(session->connection, &occasion);
+}
+
+/* ---- The record */
+
+static const char *origin_of(const struct connection *connection)
+{
+    return connection->client.origin[0] ? connection->client.origin : connection->client.id;
+}
+
+static char *text_or_empty(const char *text)
+{
+    return (char *)(text ? text : "");
+}
+
+static void on_written(void *arg, int err, uint64_t revision, bool duplicate)
+{
+    (void)arg;
+    (void)revision;
+    (void)duplicate;
+    if (err)
+        log_debug("a session could not be kept", LOG_ERR(err));
+}
+
+/* `turn` NULL: none. */
+static void write_record(struct session *session, const struct turn *turn)
+{
+    const struct connection *connection = session->connection;
+    Parley__Session record = PARLEY__SESSION__INIT;
+    record.connection = (char *)origin_of(connection);
+    record.dialect = (char *)connection->dialect->name;
+    record.user = text_or_empty(connection->client.user);
+    if (turn) {
+        record.turn = (char *)turn->id;
+        record.mode = turn->request.mode;
+        record.text = turn->request.text;
+        record.note = text_or_empty(turn->request.note);
+    }
+    session->has_turn = turn;
+    session->confirming = false;
+    char key[KEY_SIZE];
+    make_key(session, key);
+    struct buf packed = {0};
+    wire_pack(&record.base, &packed);
+    store_put(session->gateway->service->bus, BUCKET_TURNS, key, STORE_ANY, &packed, STORE_TIMEOUT_MS, on_written,
+              NULL);
+    buf_deinit(&packed);
+}
+
+static bool is_id(const char *text)
+{
+    return strlen(text) == ID_SIZE - 1 && id_is_token_text(text);
+}
+
+/* Whether it is this client's: of this protocol, and of this user. */
+static bool is_own(const struct connection *connection, const Parley__Session *record)
+{
+    const char *user = connection->client.user ? connection->client.user : "";
+    return is_id(record->connection) && strcmp(record->dialect, connection->dialect->name) == 0 &&
+           strcmp(record->user, user) == 0;
+}
+
+/* ---- Going on */
+
+static void resume_turn(struct session *session, const Parley__Session *record)
+{
+    struct dialect_request request = {
+        .kind = DIALECT_ASK,
+        .mode = (uint8_t)record->mode,
+        .text = record->text == DIALECT_WHOLE ? DIALECT_WHOLE : DIALECT_DELTAS,
+        .note = record->note[0] ? mem_strdup(record->note) : NULL,
+    };
+    session->has_turn = true;
+    turn_resume(session->connection, record->turn, &request, session->offset);
+    dialect_request_deinit(&request);
+}
+
+static void go_on(struct session *session, const Parley__Session *record)
+{
+    bool known = record && is_own(session->connection, record);
+    bool resumed = known && is_id(record->turn);
+    if (known)
+        memcpy(session->connection->client.origin, record->connection, ID_SIZE);
+    else
+        make_token(session);
+    tell(session, DIALECT_RESUMED, resumed);
+    if (resumed)
+        resume_turn(session, record);
+}
+
+static void on_record(void *arg, int err, const void *value, size_t len, uint64_t revision)
+{
+    (void)revision;
+    struct session *session = arg;
+    Parley__Session *record = NULL;
+    chain_remove(&session->link);
+    if (!session->connection) {
+        free(session);
+        return;
+    }
+    if (!err)
+        err = wire_unpack(session->gateway->arena, &parley__session__descriptor, value, len, &record);
+    if (err)
+        log_info("a session could not be resumed", LOG_TEXT("connection", session->connection->client.id),
+                 LOG_ERR(err));
+    go_on(session, err ? NULL : record);
+    held_end(session->connection);
+}
+
+static void read_record(struct session *session)
+{
+    char key[KEY_SIZE];
+    make_key(session, key);
+    chain_add(&session->gateway->sessions, &session->link);
+    held_begin(session->connection);
+    store_get(session->gateway->service->bus, BUCKET_TURNS, key, STORE_TIMEOUT_MS, on_record, session);
+}
+
+/* ---- The life of a connection */
+
+static uint64_t read_offset(const struct web_head *head)
+{
+    const char *text = web_head_argument(head, "offset");
+    uint64_t offset = 0;
+    return text && sscanf(text, "%" SCNu64, &offset) == 1 ? offset : 0;
+}
+
+void session_open(struct connection *connection, const struct web_head *head)
+{
+    if (!connection->client.extended || !connection->dialect->resumes || connection->doomed || connection->ending)
+        return;
+    struct session *session = mem_alloc(sizeof *session);
+    session->gateway = connection->gateway;
+    session->connection = connection;
+    connection->session = session;
+    session->offset = read_offset(head);
+    const char *token = web_head_argument(head, "resume");
+    if (token && id_is_token_text(token)) {
+        memcpy(session->token, token, strlen(token) + 1);
+        read_record(session);
+        return;
+    }
+    make_token(session);
+    tell(session, token ? DIALECT_RESUMED : DIALECT_SESSION, false);
+}
+
+void session_close(struct connection *connection)
+{
+    struct session *session = connection->session;
+    held_drop(connection);
+    connection->session = NULL;
+    if (!session)
+        return;
+    session->connection = NULL;
+    if (!session->link.at)
+        free(session);
+}
+
+void session_asked(struct connection *connection, const struct turn *turn)
+{
+    if (connection->session)
+        write_record(connection->session, turn);
+}
+
+void session_told_end(struct connection *connection)
+{
+    struct session *session = connection->session;
+    if (!session || !session->has_turn || connection->running > 0)
+        return;
+    session->confirming = true;
+    web_socket_ping(connection->socket);
+}
+
+void session_ponged(struct connection *connection)
+{
+    if (connection->session && connection->session->confirming)
+        write_record(connection->session, NULL);
+}
+
+void session_cancelled(struct connection *connection)
+{
+    if (connection->session && connection->session->has_turn)
+        write_record(connection->session, NULL);
+}
+
+void session_free_all(struct gateway *gateway)
+{
+    while (gateway->sessions) {
+        struct session *session = OWNER_OF(gateway->sessions, struct session, link);
+        chain_remove(&session->link);
+        free(session);
+    }
+}

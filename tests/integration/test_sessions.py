@@ -1,0 +1,240 @@
+"""Going on over a later connection with ?parley=1&resume=TOKEN&offset=n: the rest of the answer, its end, and the
+conversation, on any gateway."""
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+import websockets
+
+from client import FINALS, connect, eventually
+from model_server import say
+
+SETTINGS = {"TURN_SILENCE_MS": 1000}
+TEXT = [f"wörd{n} " for n in range(150)]
+WHOLE = "".join(TEXT)
+
+
+class Tab:
+    """A page in a browser, as far as sessions go: remembers its token, and how much of the answer it has."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+        self.token = None
+        self.text = ""
+        self.socket = None
+
+    async def open(self, gateway=None, token=None):
+        """Returns the session's frame."""
+        gateway = gateway or self.gateway
+        token = token or self.token
+        query = f"?parley=1&resume={token}&offset={len(self.text.encode())}" if token else "?parley=1"
+        self.socket = await websockets.connect(f"ws://127.0.0.1:{gateway.port}/ws/agent{query}", ping_interval=None)
+        assert (await self.receive())["type"] == "connected"
+        session = await self.receive()
+        assert session["type"] == "session"
+        self.token = session["resume"]
+        return session
+
+    async def receive(self, timeout=30):
+        return json.loads(await asyncio.wait_for(self.socket.recv(), timeout))
+
+    async def ask(self, query):
+        await self.socket.send(json.dumps({"type": "streaming_query", "query": query}))
+
+    async def read(self, until=None):
+        """Takes in text up to so many characters, or up to the final frame, which it returns."""
+        while until is None or len(self.text) < until:
+            frame = await self.receive()
+            if frame["type"] == "stream_chunk":
+                self.text += frame["content"]
+            elif frame["type"] in FINALS:
+                return frame["type"]
+        return None
+
+    async def is_quiet(self):
+        """Nothing comes but the answer to a ping."""
+        await self.socket.send(json.dumps({"type": "ping"}))
+        return (await self.receive())["type"] == "pong"
+
+    async def vanish(self):
+        self.socket.transport.abort()
+        await self.socket.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def tab(gateway):
+    page = Tab(gateway)
+    session = await page.open()
+    assert set(session) == {"type", "resume"} and len(page.token) >= 22
+    yield page
+    await page.socket.close()
+
+
+def test_nothing_of_it_without_the_parameter(stack):
+    async def scenario():
+        async with connect(stack.url) as client:
+            await client.ping()
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_in_mid_answer(stack, model, elsewhere):
+    model.script("long story", say(TEXT, delay=0.02))
+    gateway = stack.add("gateway") if elsewhere else stack.gateway
+
+    async def scenario():
+        async with tab(stack.gateway) as page:
+            await page.ask("long story")
+            for until in (20, 300, 310):  # several times
+                await page.read(until)
+                await page.vanish()
+                assert (await page.open(gateway))["resumed"] is True
+            assert await page.read() == "stream_end"
+            assert page.text == WHOLE
+            assert await page.is_quiet()
+            page.text = ""
+            await page.ask("and now")
+            assert await page.read() == "stream_end"
+            assert page.text == "You said: and now"
+    asyncio.run(scenario())
+    assert len(model.asked("long story")) >= 1
+    messages = [message["content"] for message in model.asked("and now")[-1].messages]
+    assert WHOLE in messages, "the conversation goes on"
+    if elsewhere:
+        stack.remove(gateway)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_after_the_end(stack, model, elsewhere):
+    """It ended while nobody was there."""
+    question = f"soon over {elsewhere}"
+    model.script(question, say(TEXT[:30], delay=0.01))
+    gateway = stack.add("gateway") if elsewhere else stack.gateway
+
+    async def scenario():
+        async with tab(stack.gateway) as page:
+            await page.ask(question)
+            await page.read(10)
+            await page.vanish()
+            [agent] = stack.of("agent")
+            await eventually(lambda: agent.metric("parley_turns_running") == 0, what="the turn has ended")
+            assert (await page.open(gateway))["resumed"] is True
+            assert await page.read() == "stream_end"
+            assert page.text == "".join(TEXT[:30])
+            assert await page.is_quiet()
+    asyncio.run(scenario())
+    if elsewhere:
+        stack.remove(gateway)
+
+
+def test_an_end_that_was_received_is_not_told_again(stack):
+    async def scenario():
+        async with tab(stack.gateway) as page:
+            await page.ask("short")
+            assert await page.read() == "stream_end"
+            first, page.text = page.text, ""
+            assert first == "You said: short"
+            assert await page.is_quiet()  # the pong to the gateway's own ping has gone before this
+
+            async def settled():
+                await page.vanish()
+                return (await page.open())["resumed"] is False
+            for _ in range(50):
+                if await settled():
+                    break
+                assert await page.read() == "stream_end"
+                page.text = ""
+                await asyncio.sleep(0.05)
+            else:
+                raise AssertionError("the end is told for ever")
+            assert await page.is_quiet()
+    asyncio.run(scenario())
+
+
+def test_an_unknown_token(stack):
+    async def scenario():
+        async with tab(stack.gateway) as page:
+            for token in ("nobody-knows-this-one", "%00", "a" * 65, "*"):
+                session = await page.open(token=token)
+                assert not session.get("resumed") and session["resume"] != token
+                page.text = ""
+                await page.ask("begin")
+                assert await page.read() == "stream_end"
+    asyncio.run(scenario())
+
+
+def test_what_is_sent_at_once_waits_for_the_session(stack, model):
+    async def scenario():
+        async with tab(stack.gateway) as page:
+            await page.ask("remember the teapot")
+            assert await page.read() == "stream_end"
+            await page.vanish()
+            page.text = ""
+            page.socket = await websockets.connect(
+                f"ws://127.0.0.1:{stack.gateway.port}/ws/agent?parley=1&resume={page.token}&offset=0")
+            await page.ask("what was it")
+            kinds = []
+            while kinds.count("stream_end") < 1:
+                kinds.append((await page.receive())["type"])
+            assert kinds[:2] == ["connected", "session"]
+    asyncio.run(scenario())
+    assert "remember the teapot" in [message["content"] for message in model.asked("what was it")[-1].messages]
+
+
+def test_a_cancel_stops_a_resumed_answer(stack, model):
+    model.script("endless", say(["word "] * 3000, delay=0.02))
+
+    async def scenario():
+        async with tab(stack.gateway) as page:
+            await page.ask("endless")
+            await page.read(10)
+            await page.vanish()
+            assert (await page.open())["resumed"] is True
+            await page.read(40)
+            await page.socket.send('{"type":"cancel"}')
+            assert await page.read() == "cancelled"
+            await eventually(lambda: not model.open_streams(), what="the stream is closed")
+            await page.vanish()
+            assert (await page.open())["resumed"] is False
+    asyncio.run(scenario())
+
+
+def test_yychat_too(stack, model):
+    model.script("long chat", say(TEXT, delay=0.01))
+    url = f"ws://127.0.0.1:{stack.gateway.port}/ws/chat?parley=1"
+
+    async def scenario():
+        first = await websockets.connect(url)
+        assert json.loads(await first.recv())["type"] == "connection_established"
+        token = json.loads(await first.recv())["resume"]
+        await first.send(json.dumps({"type": "text_message", "content": "long chat"}))
+        had = ""
+        while len(had) < 50:
+            frame = json.loads(await first.recv())
+            had += frame["content"] if frame["type"] == "stream_chunk" else ""
+        first.transport.abort()
+        async with websockets.connect(f"{url}&resume={token}&offset={len(had.encode())}") as second:
+            assert json.loads(await second.recv())["type"] == "connection_established"
+            assert json.loads(await second.recv())["resumed"] is True
+            while (frame := json.loads(await second.recv()))["type"] == "stream_chunk":
+                had += frame["content"]
+            assert frame["type"] == "stream_end" and frame["full_content"] == had == WHOLE
+    asyncio.run(scenario())
+
+
+def test_another_protocol_and_a_wrong_offset(stack):
+    async def scenario():
+        async with tab(stack.gateway) as page:
+            await page.ask("story")
+            await page.vanish()
+            page.text = "x" * 100000  # more than there will ever be
+            session = await page.open()
+            if session["resumed"]:
+                assert await page.read() == "stream_end"
+            other = await websockets.connect(f"ws://127.0.0.1:{stack.gateway.port}/ws/chat?parley=1&resume={page.token}")
+            assert json.loads(await other.recv())["type"] == "connection_established"
+            assert json.loads(await other.recv())["resumed"] is False
+            await other.close()
+    asyncio.run(scenario())
