@@ -33,7 +33,11 @@ char *mem_strdup(const char *text)
 
 char *mem_strndup(const char *text, size_t len)
 {
-    return checked(strndup(text, len));
+    len = strnlen(text, len);
+    char *copy = checked(malloc(len + 1));
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
 }
 
 void *mem_dup(const void *bytes, size_t len)

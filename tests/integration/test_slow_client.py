@@ -37,14 +37,12 @@ async def lazy(stack):
         yield client
 
 
-def tell_the_time(_request):
+async def tell_the_time(_request, stream):
     """A token every 10 ms that holds the time at which it was sent."""
-    async def behave(_request, stream):
-        stream.head()
-        while True:
-            stream.delta({"content": f"{time.monotonic():.6f} "})
-            await asyncio.sleep(0.01)
-    return behave
+    stream.head()
+    while True:
+        stream.delta({"content": f"{time.monotonic():.6f} "})
+        await asyncio.sleep(0.01)
 
 
 async def listen(client, latencies):
@@ -95,7 +93,7 @@ def closed_for_lag(stack):
 
 def test_it_lags_below_the_bound(stack, model):
     """Then it gets everything, as late as it likes; the others notice nothing."""
-    model.script("what", tell_the_time(None))
+    model.script("what", tell_the_time)
     model.script("big", say(BIG, delay=PACE_SECONDS))
 
     async def scenario():
@@ -114,7 +112,7 @@ def test_it_lags_below_the_bound(stack, model):
 
 
 def test_it_lags_beyond_the_bound(stack, model):
-    model.script("what", tell_the_time(None))
+    model.script("what", tell_the_time)
     model.script("big", say(BIG, delay=PACE_SECONDS))
     before = closed_for_lag(stack)
 
