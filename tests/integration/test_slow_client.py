@@ -78,9 +78,10 @@ async def neighbours(stack):
         try:
             yield latencies
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            while not all(task.done() for task in tasks):  # before Python 3.12, wait_for may swallow a cancellation
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks, timeout=0.1)
             for client in clients:
                 await client.send({"type": "cancel"})
                 while (await client.receive())["type"] != "cancelled":
