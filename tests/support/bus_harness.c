@@ -29,9 +29,9 @@ void harness_init(struct harness *harness)
 void harness_deinit(struct harness *harness)
 {
     uv_close((uv_handle_t *)&harness->ticker, NULL);
-    uv_run(&harness->loop, UV_RUN_DEFAULT);
+    uv_run(&harness->loop, UV_RUN_NOWAIT);
     if (uv_loop_close(&harness->loop) != 0)
-        abort(); /* somebody left a handle behind */
+        abort(); /* somebody left a handle behind, perhaps a test that failed; waiting for it would be for ever */
     metrics_free(&harness->metrics);
     broker_deinit(&harness->broker);
 }
