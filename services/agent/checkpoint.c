@@ -1,10 +1,10 @@
 #include "checkpoint.h"
 
 #include "mem.h"
+#include "segments.h"
 #include "store_call.h"
 #include "subjects.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,14 +52,9 @@ static void fail(struct checkpoint *checkpoint, int err)
 
 /* ---- Segments */
 
-static void segment_key(const struct checkpoint *checkpoint, char out[SUBJECT_SIZE])
-{
-    snprintf(out, SUBJECT_SIZE, "%s.%u", checkpoint->options.turn, checkpoint->segments);
-}
-
 static const char *segment_text(const struct checkpoint *checkpoint)
 {
-    return checkpoint->options.transcript->text.data + (size_t)checkpoint->segments * CHECKPOINT_SEGMENT_BYTES;
+    return checkpoint->options.transcript->text.data + (size_t)checkpoint->segments * SEGMENT_BYTES;
 }
 
 static void segment_written(struct checkpoint *checkpoint)
@@ -79,7 +74,7 @@ static void on_segment_read(void *arg, int err, const void *value, size_t len, u
 
     if (err != ERR_NONE && err != ERR_NOT_FOUND) {
         fail(checkpoint, err);
-    } else if (err == ERR_NONE && since_claim && len == CHECKPOINT_SEGMENT_BYTES &&
+    } else if (err == ERR_NONE && since_claim && len == SEGMENT_BYTES &&
                memcmp(value, segment_text(checkpoint), len) == 0) {
         segment_written(checkpoint);
     } else {
@@ -98,8 +93,8 @@ static void on_segment_written(void *arg, int err, uint64_t revision, bool dupli
     (void)revision;
     (void)duplicate;
     if (err == ERR_CONFLICT) {
-        char key[SUBJECT_SIZE];
-        segment_key(checkpoint, key);
+        char key[SEGMENT_KEY_SIZE];
+        segment_key(checkpoint->options.turn, checkpoint->segments, key);
         store_call_get(checkpoint->options.bus, BUCKET_TURNS, key, on_segment_read, checkpoint, &checkpoint->call);
     } else if (err != ERR_NONE) {
         fail(checkpoint, err);
@@ -111,10 +106,10 @@ static void on_segment_written(void *arg, int err, uint64_t revision, bool dupli
 static void write_segment(struct checkpoint *checkpoint)
 {
     struct buf value = {0};
-    char key[SUBJECT_SIZE];
+    char key[SEGMENT_KEY_SIZE];
 
-    segment_key(checkpoint, key);
-    buf_append(&value, segment_text(checkpoint), CHECKPOINT_SEGMENT_BYTES);
+    segment_key(checkpoint->options.turn, checkpoint->segments, key);
+    buf_append(&value, segment_text(checkpoint), SEGMENT_BYTES);
     store_call_put(checkpoint->options.bus, BUCKET_TURNS, key, checkpoint->segment_revision, &value, on_segment_written,
                    checkpoint, &checkpoint->call);
     buf_deinit(&value);
@@ -184,7 +179,7 @@ static void on_record_written(void *arg, int err, uint64_t revision, bool duplic
 static void write_record(struct checkpoint *checkpoint)
 {
     const struct transcript *transcript = checkpoint->options.transcript;
-    size_t kept = (size_t)checkpoint->segments * CHECKPOINT_SEGMENT_BYTES;
+    size_t kept = (size_t)checkpoint->segments * SEGMENT_BYTES;
     Parley__TurnRecord record = PARLEY__TURN_RECORD__INIT;
     struct stored_steps steps;
     struct buf value = {0};
@@ -201,6 +196,7 @@ static void write_record(struct checkpoint *checkpoint)
     record.steps = steps.pointers;
     if (checkpoint->reason != NULL)
         record.reason = (ProtobufCBinaryData){strlen(checkpoint->reason), (uint8_t *)checkpoint->reason};
+    record.message_id = checkpoint->options.message_id;
     record.started_ms = checkpoint->options.started_ms;
     record.vendor = (char *)checkpoint->options.vendor;
     record.model = (char *)checkpoint->options.model;
@@ -221,7 +217,7 @@ static void advance(struct checkpoint *checkpoint)
     if (checkpoint->call != NULL || checkpoint->ended || !checkpoint->dirty)
         return;
     alarm_clear(checkpoint->options.alarms, &checkpoint->alarm);
-    if (text->len - (size_t)checkpoint->segments * CHECKPOINT_SEGMENT_BYTES >= CHECKPOINT_SEGMENT_BYTES)
+    if (text->len - (size_t)checkpoint->segments * SEGMENT_BYTES >= SEGMENT_BYTES)
         write_segment(checkpoint);
     else
         write_record(checkpoint);

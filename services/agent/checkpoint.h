@@ -21,6 +21,7 @@ struct checkpoint_options { /* all lent until checkpoint_free() */
     const char *turn;
     const char *vendor, *model;
     uint32_t attempt;
+    uint64_t message_id;
     int64_t started_ms; /* Unix milliseconds, of the first attempt */
     int64_t interval_ms;
     struct metric *writes; /* of records */

@@ -66,6 +66,7 @@ static void write_record(struct claim *claim, Parley__TurnRecord *before, uint64
     if (record->state != PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED)
         record->state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
     record->attempt = claim->options.attempt;
+    record->message_id = claim->options.message_id;
     if (record->started_ms == 0)
         record->started_ms = claim->options.started_ms;
     record->vendor = (char *)claim->options.vendor;

@@ -20,7 +20,8 @@ struct claim_options { /* all lent until it has ended */
     struct wire_arena *arena;
     const char *turn;
     const char *vendor, *model;
-    uint32_t attempt;   /* the count of the job's deliveries */
+    uint32_t attempt; /* the count of the job's deliveries */
+    uint64_t message_id;
     int64_t started_ms; /* Unix milliseconds; for the record of a first attempt */
     bool expired;       /* its start deadline has passed */
 };

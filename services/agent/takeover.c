@@ -1,8 +1,7 @@
 #include "takeover.h"
 
-#include "checkpoint.h"
 #include "mem.h"
-#include "store_call.h"
+#include "segments.h"
 #include "subjects.h"
 #include "utf8.h"
 
@@ -19,8 +18,7 @@ struct takeover {
     void *arg;
     struct takeover **slot;
     struct buf record; /* packed; the arena is used by others meanwhile */
-    uint32_t segments; /* that the record counts */
-    struct store_call *call;
+    struct segments_reading *reading;
     struct bus_request *request;
     int asks;
     struct takeover_result result;
@@ -28,7 +26,7 @@ struct takeover {
 
 static void takeover_free(struct takeover *takeover)
 {
-    store_call_forget(&takeover->call);
+    segments_cancel(&takeover->reading);
     bus_request_cancel(&takeover->request);
     buf_deinit(&takeover->record);
     free(takeover);
@@ -133,15 +131,13 @@ static void ask_gateway(struct takeover *takeover)
 
 /* ---- What was recorded */
 
-static void read_segment(struct takeover *takeover);
-
 static int unpack_record(struct takeover *takeover, Parley__TurnRecord **out)
 {
     return wire_unpack(takeover->options.arena, &parley__turn_record__descriptor, takeover->record.data,
                        takeover->record.len, out);
 }
 
-/* After the last segment that could be read: `err` tells whether that was all. */
+/* After the segments: `err` tells whether all could be read. */
 static void read_rest(struct takeover *takeover, int err)
 {
     struct transcript *transcript = takeover->options.transcript;
@@ -162,35 +158,17 @@ static void read_rest(struct takeover *takeover, int err)
     ask_gateway(takeover);
 }
 
-static void on_segment(void *arg, int err, const void *value, size_t len, uint64_t revision)
+static void on_segments(void *arg, int err)
 {
     struct takeover *takeover = arg;
 
-    (void)revision;
-    if (err == ERR_NONE && len != CHECKPOINT_SEGMENT_BYTES)
-        err = ERR_NOT_FOUND;
-    if (err == ERR_NONE) {
-        buf_append(&takeover->options.transcript->text, value, len);
-        takeover->result.segments++;
-        read_segment(takeover);
-    } else if (err == ERR_NOT_FOUND) {
+    takeover->result.segments = (uint32_t)(takeover->options.transcript->text.len / SEGMENT_BYTES);
+    if (err == ERR_NONE || err == ERR_NOT_FOUND) {
         read_rest(takeover, err);
     } else {
         takeover->result.err = err;
         finish(takeover);
     }
-}
-
-static void read_segment(struct takeover *takeover)
-{
-    char key[SUBJECT_SIZE];
-
-    if (takeover->result.segments == takeover->segments) {
-        read_rest(takeover, ERR_NONE);
-        return;
-    }
-    snprintf(key, sizeof key, "%s.%u", takeover->options.turn, takeover->result.segments);
-    store_call_get(takeover->options.bus, BUCKET_TURNS, key, on_segment, takeover, &takeover->call);
 }
 
 void takeover_start(const struct takeover_options *options, struct buf *packed, takeover_handler *done, void *arg,
@@ -210,8 +188,8 @@ void takeover_start(const struct takeover_options *options, struct buf *packed, 
         finish(takeover);
         return;
     }
-    takeover->segments = record->segments;
-    read_segment(takeover);
+    segments_read(options->bus, options->turn, 0, record->segments, &options->transcript->text, on_segments, takeover,
+                  &takeover->reading);
 }
 
 void takeover_cancel(struct takeover **takeover)

@@ -85,6 +85,7 @@ void turn_claim(struct turn *turn, bool expired)
         .vendor = turn->agent->completion.provider->vendor,
         .model = turn->model,
         .attempt = turn->attempt,
+        .message_id = turn_job(turn)->message_id,
         .started_ms = turn->started_ms,
         .expired = expired,
     };
@@ -144,6 +145,7 @@ static void resume_from(struct turn *turn, uint32_t segments)
         .vendor = turn->agent->completion.provider->vendor,
         .model = turn->model,
         .attempt = turn->attempt,
+        .message_id = turn_job(turn)->message_id,
         .started_ms = turn->started_ms,
         .interval_ms = turn->agent->settings->checkpoint_ms,
         .writes = turn->agent->metrics.checkpoints,

@@ -70,9 +70,8 @@
 #define STREAM_CONTACTS     "CONTACTS"
 #define CONSUMER_WEBHOOK    "webhook"
 
-#define BUCKET_TURNS             "parley_turns"         /* key: turn, and turn.<segment> */
-#define CHECKPOINT_SEGMENT_BYTES (32u * 1024)           /* of a turn's text, in each of its segments */
-#define BUCKET_POSTINGS          "parley_postings"      /* key: a contact request's number in its stream */
-#define BUCKET_CONVERSATIONS     "parley_conversations" /* key: id_hash of the conversation's name */
+#define BUCKET_TURNS         "parley_turns"         /* key: turn, and turn.<segment> (segments.h) */
+#define BUCKET_POSTINGS      "parley_postings"      /* key: a contact request's number in its stream */
+#define BUCKET_CONVERSATIONS "parley_conversations" /* key: id_hash of the conversation's name */
 
 #endif

@@ -50,8 +50,8 @@ const char *web_head_argument(const struct web_head *head, const char *name);
 
 struct web_handlers {
     /* A client wants a WebSocket here. 0: let it; else the HTTP status to refuse it with (401, 403, 404, 503, …), with
-     * `*reason`, a text lent for ever, as the body. The socket's own pointer is what `opened` returns. NULL: 404 for
-     * all. */
+     * `*reason`, a text lent for ever, as the body; 401 asks for a bearer's token. The socket's own pointer is what
+     * `opened` returns. NULL: 404 for all. */
     int (*upgrade)(void *arg, const struct web_head *head, const char **reason);
     /* It is open; `head` is still there. */
     void *(*opened)(void *arg, struct web_socket *socket, const struct web_head *head);

@@ -55,6 +55,8 @@ void web_response_refuse(struct web_http *http, int status, const char *reason)
 {
     const char *text = reason ? reason : http_status_text(status);
     begin_head(http, status, "text/plain; charset=utf-8", NULL);
+    if (status == 401)
+        append_header(&http->out, "WWW-Authenticate", "Bearer"); /* RFC 9110, section 11.6.1; RFC 6750, section 3 */
     if (status == 426) {
         append_header(&http->out, "Upgrade", "websocket");
         append_header(&http->out, "Connection", "Upgrade");

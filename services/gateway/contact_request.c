@@ -14,6 +14,7 @@ struct contact_request {
     struct contact_request *next; /* of the connection */
     struct connection *connection;
     char id[ID_SIZE];
+    struct trace trace;
     struct bus_request *waiting;
 };
 
@@ -41,7 +42,7 @@ static void on_stored(void *arg, int err, const struct bus_message *reply)
         err = wire_unpack(gateway->arena, &parley__contact_stored__descriptor, reply->data, reply->len, &stored);
     if (err) {
         log_warning("a contact request may not have been stored", LOG_TEXT("connection", connection->client.id),
-                    LOG_TEXT("request", request->id), LOG_ERR(err));
+                    LOG_TEXT("request", request->id), LOG_TRACE(&request->trace), LOG_ERR(err));
         tell_failure(connection, GATEWAY_UNAVAILABLE, strlen(GATEWAY_UNAVAILABLE));
     } else if (stored->failure.len > 0) {
         tell_failure(connection, stored->failure.data, stored->failure.len);
@@ -69,8 +70,11 @@ static int send_request(struct contact_request *request, const struct dialect_re
         return ERR_DISCONNECTED;
     struct buf packed = {0};
     uplink_pack_contact(request->connection, request->id, asked, &packed);
-    int err = bus_request(gateway->service->bus, SUBJECT_COMMAND_CONTACT, NULL, &packed,
-                          gateway->settings->command_timeout_ms, on_stored, request, &request->waiting);
+    log_debug("contact request sent", LOG_TEXT("connection", request->connection->client.id),
+              LOG_TEXT("request", request->id), LOG_TRACE(&request->trace));
+    struct trace_headers headers;
+    int err = bus_request(gateway->service->bus, SUBJECT_COMMAND_CONTACT, trace_headers(&request->trace, &headers),
+                          &packed, gateway->settings->command_timeout_ms, on_stored, request, &request->waiting);
     buf_deinit(&packed);
     return err;
 }
@@ -85,6 +89,7 @@ void contact_request_start(struct connection *connection, const char *id, const 
     struct contact_request *contact = mem_alloc(sizeof *contact);
     contact->connection = connection;
     memcpy(contact->id, id, sizeof contact->id);
+    contact->trace = connection_trace(connection);
     int err = send_request(contact, request);
     if (err) {
         const char *reason = err == ERR_TOO_LARGE ? "the message is too large" : GATEWAY_UNAVAILABLE;

@@ -8,7 +8,6 @@
 #include "log.h"
 #include "mem.h"
 #include "pages.h"
-#include "recover.h"
 #include "rooms.h"
 #include "session.h"
 #include "stats.h"
@@ -233,7 +232,6 @@ void gateway_free(struct gateway **gateway)
 {
     struct gateway *g = *gateway;
     *gateway = NULL;
-    recover_free_all(g);
     withdraw_free_all(g);
     session_free_all(g);
     stats_free_all(g);

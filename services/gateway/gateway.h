@@ -46,8 +46,8 @@ struct gateway {
     struct table turns; /* in flight, by id */
     struct chain *in_flight;
     size_t in_flight_count;
-    struct chain *recoveries, *withdrawals; /* under way */
-    struct chain *kept_withdrawals;         /* to be tried again (withdraw.h) */
+    struct chain *withdrawals;      /* under way */
+    struct chain *kept_withdrawals; /* to be tried again (withdraw.h) */
     size_t withdrawals_kept, withdrawals_retried;
 
     struct chain *sessions; /* whose records are being read */

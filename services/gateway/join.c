@@ -13,6 +13,7 @@
 
 struct join {
     struct connection *connection;
+    struct trace trace;
     struct bus_request *asking;
 };
 
@@ -55,12 +56,14 @@ static void come_in(struct connection *connection, const Parley__Done *pipeline)
 
 static void on_found(void *arg, int err, const struct bus_message *reply)
 {
-    struct connection *connection = ((struct join *)arg)->connection;
+    const struct join *join = arg;
+    struct connection *connection = join->connection;
     Parley__Done *done = NULL;
     if (!err)
         err = wire_unpack(connection->gateway->arena, &parley__done__descriptor, reply->data, reply->len, &done);
     if (err) {
-        log_warning("a pipeline could not be asked for", LOG_TEXT("connection", connection->client.id), LOG_ERR(err));
+        log_warning("a pipeline could not be asked for", LOG_TEXT("connection", connection->client.id),
+                    LOG_TRACE(&join->trace), LOG_ERR(err));
         refuse(connection, DIALECT_JOIN_FAILED, GATEWAY_UNAVAILABLE, strlen(GATEWAY_UNAVAILABLE));
     } else if (done->no_pipeline) {
         refuse(connection, DIALECT_NO_PIPELINE, "", 0);
@@ -76,14 +79,17 @@ void join_start(struct connection *connection, const char *pipeline)
     struct gateway *gateway = connection->gateway;
     struct join *join = mem_alloc(sizeof *join);
     join->connection = connection;
+    join->trace = connection_trace(connection);
     connection->join = join;
     held_begin(connection);
     struct buf packed = {0};
+    struct trace_headers headers;
     uplink_pack_find_pipeline(pipeline, &packed);
-    int err = gateway_reachable(gateway)
-                  ? bus_request(gateway->service->bus, SUBJECT_COMMAND_FIND_PIPELINE, NULL, &packed,
-                                gateway->settings->command_timeout_ms, on_found, join, &join->asking)
-                  : ERR_DISCONNECTED;
+    int err =
+        gateway_reachable(gateway)
+            ? bus_request(gateway->service->bus, SUBJECT_COMMAND_FIND_PIPELINE, trace_headers(&join->trace, &headers),
+                          &packed, gateway->settings->command_timeout_ms, on_found, join, &join->asking)
+            : ERR_DISCONNECTED;
     buf_deinit(&packed);
     if (err)
         refuse(connection, DIALECT_JOIN_FAILED, GATEWAY_UNAVAILABLE, strlen(GATEWAY_UNAVAILABLE));

@@ -20,18 +20,22 @@ static bool limit_rate(struct visit *visit)
 /* What got as far as this. Never what it says: no query, no text. */
 static bool write_log(struct visit *visit)
 {
+    struct trace given = {0}; /* by who wants a connection, which makes none itself */
     switch (visit->kind) {
     case VISIT_UPGRADE:
-        log_debug("connection asked for", LOG_TEXT("path", visit->head->path), LOG_TEXT("peer", visit->head->peer));
+        (void)trace_parse(&given, web_head_header(visit->head, TRACE_HEADER));
+        log_debug("connection asked for", LOG_TEXT("path", visit->head->path), LOG_TEXT("peer", visit->head->peer),
+                  LOG_TRACE(&given));
         break;
     case VISIT_MESSAGE:
-        log_debug("message", LOG_TEXT("connection", visit->connection->client.id), LOG_INT("bytes", visit->len));
+        log_debug("message", LOG_TEXT("connection", visit->connection->client.id), LOG_INT("bytes", visit->len),
+                  LOG_TRACE(&visit->connection->trace));
         break;
     case VISIT_REQUEST:
         break;
     case VISIT_CALL:
         log_debug("call", LOG_TEXT("method", visit->head->method), LOG_TEXT("path", visit->head->path),
-                  LOG_TEXT("peer", visit->head->peer));
+                  LOG_TEXT("peer", visit->head->peer), LOG_TRACE(visit->trace));
         break;
     }
     return true;

@@ -5,6 +5,7 @@
 #define PARLEY_MIDDLEWARE_H
 
 #include "gateway.h"
+#include "trace.h"
 #include "web.h"
 
 struct connection;
@@ -13,7 +14,7 @@ enum visit_kind {
     VISIT_UPGRADE, /* somebody wants a WebSocket: head, dialect */
     VISIT_MESSAGE, /* a message of a client, not yet read: connection, len */
     VISIT_REQUEST, /* what its dialect has read in it: connection, request */
-    VISIT_CALL     /* a call over HTTP: head, owner_only */
+    VISIT_CALL     /* a call over HTTP: head, trace, owner_only */
 };
 
 /* All lent. */
@@ -23,6 +24,7 @@ struct visit {
     const struct web_head *head;
     const struct dialect *dialect;
     struct connection *connection;
+    const struct trace *trace;
     size_t len;
     const struct dialect_request *request;
     bool owner_only;

@@ -3,39 +3,33 @@
 #include "log.h"
 #include "mem.h"
 #include "recover_record.h"
-#include "store.h"
-#include "stores.h"
+#include "segments.h"
+#include "store_call.h"
 #include "subjects.h"
 #include "uplink.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define ATTACH_TIMEOUT_MS 2000
-#define KEY_SIZE          (ID_SIZE + 11)
 
-/* Outlives its turn where the store has still to answer. */
+/* Of its turn, and gone before it. */
 struct recovery {
-    struct chain link; /* of the gateway */
-    struct gateway *gateway;
-    struct turn *turn; /* NULL: needed no more */
-    char id[ID_SIZE];
-    struct trace trace;
+    struct turn *turn;
     struct bus_request *attaching;
+    struct store_call *looking;
+    struct segments_reading *reading;
     struct buf record; /* packed, while its segments are read */
-    uint32_t segment;  /* the next to be read */
-    uint32_t segments; /* in all */
     uint64_t offset;   /* where `text` begins */
     struct buf text;
 };
 
 static void end(struct recovery *recovery)
 {
-    if (recovery->turn)
-        recovery->turn->recovery = NULL;
-    chain_remove(&recovery->link);
+    recovery->turn->recovery = NULL;
+    bus_request_cancel(&recovery->attaching);
+    store_call_forget(&recovery->looking);
+    segments_cancel(&recovery->reading);
     buf_deinit(&recovery->record);
     buf_deinit(&recovery->text);
     free(recovery);
@@ -43,14 +37,14 @@ static void end(struct recovery *recovery)
 
 static void fail(struct recovery *recovery, int err)
 {
-    log_debug("an answer could not be repaired yet", LOG_TEXT("turn", recovery->id), LOG_TRACE(&recovery->trace),
-              LOG_ERR(err));
+    const struct turn *turn = recovery->turn;
+    log_debug("an answer could not be repaired yet", LOG_TEXT("turn", turn->id), LOG_TRACE(&turn->trace), LOG_ERR(err));
     end(recovery);
 }
 
 static int unpack_record(struct recovery *recovery, Parley__TurnRecord **record)
 {
-    return wire_unpack(recovery->gateway->arena, &parley__turn_record__descriptor, recovery->record.data,
+    return wire_unpack(recovery->turn->gateway->arena, &parley__turn_record__descriptor, recovery->record.data,
                        recovery->record.len, record);
 }
 
@@ -76,47 +70,29 @@ static void deliver(struct recovery *recovery)
     turn_take_news(turn, news);
 }
 
-static void read_segment(struct recovery *recovery);
-
-static void on_segment(void *arg, int err, const void *value, size_t len, uint64_t revision)
+static void on_segments(void *arg, int err)
 {
-    (void)revision;
     struct recovery *recovery = arg;
-    if (!recovery->turn || err) {
-        fail(recovery, err ? err : ERR_CANCELLED);
-        return;
-    }
-    buf_append(&recovery->text, value, len);
-    if (recovery->text.len > recovery->turn->answer.max_bytes)
-        fail(recovery, ERR_TOO_LARGE);
-    else if (++recovery->segment < recovery->segments)
-        read_segment(recovery);
+    if (err)
+        fail(recovery, err);
     else
         deliver(recovery);
-}
-
-static void read_segment(struct recovery *recovery)
-{
-    char key[KEY_SIZE];
-    snprintf(key, sizeof key, "%s.%" PRIu32, recovery->id, recovery->segment);
-    store_get(recovery->gateway->service->bus, BUCKET_TURNS, key, STORE_TIMEOUT_MS, on_segment, recovery);
 }
 
 static void read_segments(struct recovery *recovery, const Parley__TurnRecord *record)
 {
-    struct recover_plan plan;
-    int err = recover_plan_segments(record, recovery->turn->answer.text.len, &plan);
+    struct turn *turn = recovery->turn;
+    uint32_t first;
+    int err = recover_first_segment(record, turn->answer.text.len, &first);
+    if (!err && record->length > turn->answer.max_bytes)
+        err = ERR_TOO_LARGE;
     if (err) {
         fail(recovery, err);
         return;
     }
-    recovery->segment = plan.first;
-    recovery->segments = record->segments;
-    recovery->offset = plan.offset;
-    if (plan.first < record->segments)
-        read_segment(recovery);
-    else
-        deliver(recovery);
+    recovery->offset = first * (uint64_t)SEGMENT_BYTES;
+    segments_read(turn->gateway->service->bus, turn->id, first, record->segments, &recovery->text, on_segments,
+                  recovery, &recovery->reading);
 }
 
 /* ---- Reading the record */
@@ -129,7 +105,7 @@ static void take_record(struct recovery *recovery, const Parley__TurnRecord *rec
         return;
     }
     /* Begun, though we were not told; now nobody runs it, and somebody will take it over. Its silence goes on. */
-    answer_number(&turn->answer, 0, record->started_ms);
+    answer_number(&turn->answer, record->message_id, record->started_ms);
     if (answer_hear(&turn->answer, record->attempt))
         turn_move_on(turn);
     end(recovery);
@@ -141,8 +117,8 @@ static void on_record(void *arg, int err, const void *value, size_t len, uint64_
     (void)revision;
     struct recovery *recovery = arg;
     Parley__TurnRecord *record = NULL;
-    if (!recovery->turn || err) {
-        fail(recovery, err ? err : ERR_CANCELLED);
+    if (err) {
+        fail(recovery, err);
         return;
     }
     buf_append(&recovery->record, value, len);
@@ -161,7 +137,7 @@ static void on_attached(void *arg, int err, const struct bus_message *reply)
     struct recovery *recovery = arg;
     struct turn *turn = recovery->turn;
     if (err == ERR_NO_RESPONDERS || err == ERR_TIMEOUT) { /* nobody, or one who is frozen or cut off */
-        store_get(recovery->gateway->service->bus, BUCKET_TURNS, recovery->id, STORE_TIMEOUT_MS, on_record, recovery);
+        store_call_get(turn->gateway->service->bus, BUCKET_TURNS, turn->id, on_record, recovery, &recovery->looking);
         return;
     }
     if (err) {
@@ -174,12 +150,13 @@ static void on_attached(void *arg, int err, const struct bus_message *reply)
 
 static int attach(struct recovery *recovery)
 {
+    const struct turn *turn = recovery->turn;
     char subject[SUBJECT_SIZE];
-    snprintf(subject, sizeof subject, SUBJECT_TURN, recovery->id);
+    snprintf(subject, sizeof subject, SUBJECT_TURN, turn->id);
     struct buf packed = {0};
-    uplink_pack_attach(recovery->turn, &packed);
-    int err = bus_request(recovery->gateway->service->bus, subject, NULL, &packed, ATTACH_TIMEOUT_MS, on_attached,
-                          recovery, &recovery->attaching);
+    uplink_pack_attach(turn, &packed);
+    int err = bus_request(turn->gateway->service->bus, subject, NULL, &packed, ATTACH_TIMEOUT_MS, on_attached, recovery,
+                          &recovery->attaching);
     buf_deinit(&packed);
     return err;
 }
@@ -190,12 +167,8 @@ void recover_start(struct turn *turn)
     if (turn->recovery || !is_read || !gateway_reachable(turn->gateway))
         return;
     struct recovery *recovery = mem_alloc(sizeof *recovery);
-    recovery->gateway = turn->gateway;
     recovery->turn = turn;
-    memcpy(recovery->id, turn->id, sizeof recovery->id);
-    recovery->trace = turn->trace;
     turn->recovery = recovery;
-    chain_add(&turn->gateway->recoveries, &recovery->link);
     int err = attach(recovery);
     if (err)
         fail(recovery, err);
@@ -203,19 +176,6 @@ void recover_start(struct turn *turn)
 
 void recover_stop(struct turn *turn)
 {
-    struct recovery *recovery = turn->recovery;
-    if (!recovery)
-        return;
-    turn->recovery = NULL;
-    recovery->turn = NULL;
-    if (!recovery->attaching)
-        return; /* the store will answer, and find nobody */
-    bus_request_cancel(&recovery->attaching);
-    end(recovery);
-}
-
-void recover_free_all(struct gateway *gateway)
-{
-    while (gateway->recoveries)
-        end(OWNER_OF(gateway->recoveries, struct recovery, link));
+    if (turn->recovery)
+        end(turn->recovery);
 }

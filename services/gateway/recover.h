@@ -14,7 +14,5 @@
 void recover_start(struct turn *turn);
 /* The turn needs it no more. */
 void recover_stop(struct turn *turn);
-/* When no answer of the store can come any more. */
-void recover_free_all(struct gateway *gateway);
 
 #endif

@@ -1,5 +1,7 @@
 #include "recover_record.h"
 
+#include "segments.h"
+
 #include <string.h>
 
 bool recover_has_ended(const Parley__TurnRecord *record)
@@ -10,22 +12,12 @@ bool recover_has_ended(const Parley__TurnRecord *record)
            record->state == PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED;
 }
 
-int recover_plan_segments(const Parley__TurnRecord *record, uint64_t known, struct recover_plan *out)
+int recover_first_segment(const Parley__TurnRecord *record, uint64_t known, uint32_t *out)
 {
-    if (record->length < record->text.len)
+    if (record->length != record->segments * (uint64_t)SEGMENT_BYTES + record->text.len)
         return ERR_INVALID;
-    uint64_t segmented = record->length - record->text.len;
-    if (record->segments == 0) {
-        *out = (struct recover_plan){0};
-        return segmented == 0 ? ERR_NONE : ERR_INVALID;
-    }
-    uint64_t size = segmented / record->segments; /* they are all full, so all of one size */
-    if (size == 0 || size * record->segments != segmented)
-        return ERR_INVALID;
-    uint64_t first = known / size;
-    if (first > record->segments)
-        first = record->segments;
-    *out = (struct recover_plan){.first = (uint32_t)first, .offset = first * size};
+    uint64_t first = known / SEGMENT_BYTES;
+    *out = first < record->segments ? (uint32_t)first : record->segments;
     return ERR_NONE;
 }
 
@@ -75,7 +67,7 @@ void recover_apply_end(struct answer *answer, const Parley__TurnRecord *record)
         answer->attempt = record->attempt;
     if (record->attempt > 0)
         answer_start(answer, record->vendor, record->model);
-    answer_number(answer, 0, record->started_ms);
+    answer_number(answer, record->message_id, record->started_ms);
     for (size_t i = 0; i < record->n_steps; i++) {
         add_step(answer, record->steps[i], false);
         if (record->steps[i]->finished)

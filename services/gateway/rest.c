@@ -89,7 +89,13 @@ void rest_handle(struct gateway *gateway, struct web_exchange *exchange, const s
     bool found = find_route(head->path, &route, &langbot);
     struct rest_call *call = rest_call_new(gateway, exchange, head, route.failure);
     call->langbot = langbot;
-    struct visit visit = {.kind = VISIT_CALL, .gateway = gateway, .head = head, .owner_only = route.owner_only};
+    struct visit visit = {
+        .kind = VISIT_CALL,
+        .gateway = gateway,
+        .head = head,
+        .trace = &call->trace,
+        .owner_only = route.owner_only,
+    };
     if (!found)
         rest_call_fail(call, 404, "Not found");
     else if (!is_method(&route, head->method))

@@ -152,7 +152,7 @@ static void on_record(void *arg, int err, const void *value, size_t len, uint64_
         err = wire_unpack(session->gateway->arena, &parley__session__descriptor, value, len, &record);
     if (err)
         log_info("a session could not be resumed", LOG_TEXT("connection", session->connection->client.id),
-                 LOG_ERR(err));
+                 LOG_TRACE(&session->connection->trace), LOG_ERR(err));
     go_on(session, err ? NULL : record);
     held_end(session->connection);
 }

@@ -27,7 +27,6 @@
 #include "store.h"
 #include "stores.h"
 #include "subjects.h"
-#include "trace.h"
 #include "turn.pb-c.h"
 
 #include <inttypes.h>
@@ -66,15 +65,15 @@ static Parley__Event event_of(const char *connection, const char *turn, Parley__
     return event;
 }
 
-static void refuse(struct router *router, const char *reply, const char *connection, const char *turn,
-                   const char *reason)
+static void refuse(struct router *router, const char *reply, const struct trace *trace, const char *connection,
+                   const char *turn, const char *reason)
 {
     Parley__Failed failed = PARLEY__FAILED__INIT;
     Parley__Event event = event_of(connection, turn, PARLEY__EVENT__KIND_FAILED);
     failed.reason.data = (uint8_t *)reason;
     failed.reason.len = strlen(reason);
     event.failed = &failed;
-    router_send_event(router, reply, &event);
+    router_send_event(router, reply, trace, &event);
     metric_add(router->metrics.refused, 1);
 }
 
@@ -86,7 +85,7 @@ static void accept_ask(const struct ask *ask)
     if (ask->apology)
         accepted.apology = (ProtobufCBinaryData){strlen(ask->apology), (uint8_t *)ask->apology};
     event.accepted = &accepted;
-    router_send_event(ask->router, ask->reply, &event);
+    router_send_event(ask->router, ask->reply, &ask->trace, &event);
     metric_add(ask->router->metrics.accepted, 1);
 }
 
@@ -95,7 +94,7 @@ static void note_ask(const struct ask *ask)
     Parley__Noted noted = PARLEY__NOTED__INIT;
     Parley__Event event = event_of(ask->connection, ask->turn, PARLEY__EVENT__KIND_NOTED);
     event.noted = &noted;
-    router_send_event(ask->router, ask->reply, &event);
+    router_send_event(ask->router, ask->reply, &ask->trace, &event);
     metric_add(ask->router->metrics.noted, 1);
 }
 
@@ -218,7 +217,7 @@ static void on_queued(void *arg, int err, uint64_t sequence, bool duplicate)
         return;
     }
     log_warning("a question could not be queued", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->trace), LOG_ERR(err));
-    refuse(ask->router, ask->reply, ask->connection, ask->turn, reason_of(err));
+    refuse(ask->router, ask->reply, &ask->trace, ask->connection, ask->turn, reason_of(err));
     if (err == ERR_TIMEOUT || err == ERR_DISCONNECTED)
         mark_cancelled(ask);
     else
@@ -277,7 +276,7 @@ static void show_to_room(const struct ask *ask, const Parley__Ask *message)
     shown.asked_ms = ask->asked_ms;
     event.room_message = &shown;
     snprintf(subject, sizeof subject, SUBJECT_ROOM, message->room);
-    router_send_event(ask->router, subject, &event);
+    router_send_event(ask->router, subject, &ask->trace, &event);
 }
 
 /* The client has been told by its gateway. */
@@ -297,7 +296,7 @@ static void on_remembered(void *arg, int err)
     if (err) {
         log_warning("a question could not be kept", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->trace),
                     LOG_TEXT("conversation", ask->change.conversation), LOG_ERR(err));
-        refuse(ask->router, ask->reply, ask->connection, ask->turn, reason_of(err));
+        refuse(ask->router, ask->reply, &ask->trace, ask->connection, ask->turn, reason_of(err));
         end_ask(ask);
         return;
     }
@@ -383,13 +382,13 @@ void on_ask(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
     Parley__Ask *ask;
+    struct trace trace = router_trace(message);
     int err = wire_unpack(router->command, &parley__ask__descriptor, message->data, message->len, &ask);
     if (err || !message->reply || !has_ids(ask)) {
-        log_warning("a question that can't be read was dropped", LOG_TEXT("subject", message->subject));
+        log_warning("a question that can't be read was dropped", LOG_TEXT("subject", message->subject),
+                    LOG_TRACE(&trace));
         return;
     }
-    struct trace trace;
-    trace_take(&trace, bus_message_header(message, TRACE_HEADER));
     if (router_too_late(ask->deadline_ms)) {
         metric_add(router->metrics.late, 1);
         log_warning("a question past its deadline was dropped; do the clocks of gateway and router agree?",
@@ -400,7 +399,7 @@ void on_ask(void *arg, const struct bus_message *message)
     char reason[CONFIG_REASON_SIZE];
     check(router, ask, &choice, reason);
     if (reason[0])
-        refuse(router, message->reply, ask->connection, ask->turn, reason);
+        refuse(router, message->reply, &trace, ask->connection, ask->turn, reason);
     else
         start_ask(router, message, ask, &choice, &trace);
     config_choice_deinit(&choice);

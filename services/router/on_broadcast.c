@@ -31,7 +31,7 @@ static const char *check(const struct router *router, const Parley__SendBroadcas
 }
 
 /* What goes wrong with one room goes wrong with all: nothing is said to some of them only. */
-static const char *send_to_all(struct router *router, const Parley__SendBroadcast *command)
+static const char *send_to_all(struct router *router, const Parley__SendBroadcast *command, const struct trace *trace)
 {
     Parley__Broadcast broadcast = PARLEY__BROADCAST__INIT;
     Parley__Event event = PARLEY__EVENT__INIT;
@@ -43,7 +43,7 @@ static const char *send_to_all(struct router *router, const Parley__SendBroadcas
     for (size_t i = 0; i < command->n_rooms && !err; i++) {
         char subject[SUBJECT_SIZE];
         snprintf(subject, sizeof subject, SUBJECT_ROOM, command->rooms[i]);
-        err = router_send_event(router, subject, &event);
+        err = router_send_event(router, subject, trace, &event);
     }
     return err ? err_text(err) : NULL;
 }
@@ -52,16 +52,20 @@ void on_broadcast(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
     Parley__SendBroadcast *command;
+    struct trace trace = router_trace(message);
     if (wire_unpack(router->command, &parley__send_broadcast__descriptor, message->data, message->len, &command)) {
-        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject));
+        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject),
+                    LOG_TRACE(&trace));
         return;
     }
     Parley__Done done = PARLEY__DONE__INIT;
     done.no_pipeline = !config_has_pipeline(router->config, command->pipeline);
     const char *failure = done.no_pipeline ? NULL : check(router, command);
     if (!failure && !done.no_pipeline)
-        failure = send_to_all(router, command);
+        failure = send_to_all(router, command, &trace);
     if (failure)
         done.failure = (ProtobufCBinaryData){strlen(failure), (uint8_t *)failure};
-    router_reply(router, message->reply, &done.base);
+    else if (!done.no_pipeline)
+        log_debug("broadcast sent", LOG_INT("rooms", command->n_rooms), LOG_TRACE(&trace));
+    router_reply(router, message->reply, &trace, &done.base);
 }

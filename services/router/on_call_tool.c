@@ -13,7 +13,6 @@
 #include "router.h"
 #include "subjects.h"
 #include "tool.pb-c.h"
-#include "trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,23 +25,25 @@ struct client_call {
     struct command command; /* first */
     struct router *router;
     char *reply;
+    struct trace trace;
     char id[CALL_ID_MAX_BYTES + 1];
 };
 
-static void reply_result(struct router *router, const char *reply, const char *call, Parley__ToolStatus status,
-                         const char *text)
+static void reply_result(struct router *router, const char *reply, const struct trace *trace, const char *call,
+                         Parley__ToolStatus status, const char *text)
 {
     Parley__ToolResult result = PARLEY__TOOL_RESULT__INIT;
     result.call = (char *)call;
     result.status = status;
     result.result.data = (uint8_t *)text;
     result.result.len = strlen(text);
-    router_reply(router, reply, &result.base);
+    router_reply(router, reply, trace, &result.base);
 }
 
-static void reply_failed(struct router *router, const char *reply, const char *call, const char *text)
+static void reply_failed(struct router *router, const char *reply, const struct trace *trace, const char *call,
+                         const char *text)
 {
-    reply_result(router, reply, call, PARLEY__TOOL_STATUS__TOOL_STATUS_FAILED, text);
+    reply_result(router, reply, trace, call, PARLEY__TOOL_STATUS__TOOL_STATUS_FAILED, text);
 }
 
 static const char *reason_of(int err)
@@ -70,11 +71,11 @@ static void on_result(void *arg, int err, const struct bus_message *result)
 {
     struct client_call *call = arg;
     if (err) {
-        reply_failed(call->router, call->reply, call->id, reason_of(err));
+        reply_failed(call->router, call->reply, &call->trace, call->id, reason_of(err));
     } else {
         struct buf answer = {0};
         buf_append(&answer, result->data, result->len);
-        router_reply_packed(call->router, call->reply, &answer);
+        router_reply_packed(call->router, call->reply, &call->trace, &answer);
         buf_deinit(&answer);
     }
     router_end(call->router, &call->command);
@@ -101,6 +102,7 @@ static void forward(struct router *router, const char *reply, const Parley__Call
     call->command.free = free_call;
     router_begin(router, &call->command);
     call->reply = mem_strdup(reply);
+    call->trace = *trace;
     snprintf(call->id, sizeof call->id, "%s", command->call);
 
     int64_t timeout_ms = router_time_left(command->deadline_ms, router->settings->call_tool_timeout_ms);
@@ -122,13 +124,13 @@ void on_call_tool(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
     Parley__CallTool *call;
+    struct trace trace = router_trace(message);
     int err = wire_unpack(router->command, &parley__call_tool__descriptor, message->data, message->len, &call);
     if (err || !message->reply || !call->call[0] || strlen(call->call) > CALL_ID_MAX_BYTES) {
-        log_warning("a tool call that can't be read was dropped", LOG_TEXT("subject", message->subject));
+        log_warning("a tool call that can't be read was dropped", LOG_TEXT("subject", message->subject),
+                    LOG_TRACE(&trace));
         return;
     }
-    struct trace trace;
-    trace_take(&trace, bus_message_header(message, TRACE_HEADER));
     if (router_too_late(call->deadline_ms)) {
         log_debug("a tool call past its deadline was dropped", LOG_TEXT("connection", call->connection),
                   LOG_TRACE(&trace));
@@ -136,12 +138,12 @@ void on_call_tool(void *arg, const struct bus_message *message)
     }
     metric_add(router->metrics.tool_calls, 1);
     if (!id_is_token(call->name, strlen(call->name)))
-        reply_result(router, message->reply, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_NOT_FOUND,
+        reply_result(router, message->reply, &trace, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_NOT_FOUND,
                      "there is no tool of this name");
     else if (call->credential.len > (size_t)router->settings->credential_max_bytes)
-        reply_failed(router, message->reply, call->call, "the credential is too long");
+        reply_failed(router, message->reply, &trace, call->call, "the credential is too long");
     else if (router_is_full(router))
-        reply_failed(router, message->reply, call->call, "too many calls at once; try again later");
+        reply_failed(router, message->reply, &trace, call->call, "too many calls at once; try again later");
     else
         forward(router, message->reply, call, &trace);
 }

@@ -26,6 +26,7 @@ struct page {
     struct command command; /* first */
     struct router *router;
     char *reply;
+    struct trace trace;
     uint64_t first;  /* of the stream */
     uint64_t number; /* the one under way */
     uint64_t before; /* as asked */
@@ -42,11 +43,11 @@ static void free_page(struct command *command)
     free(page);
 }
 
-static void reply_failed(struct router *router, const char *reply, const char *failure)
+static void reply_failed(struct router *router, const char *reply, const struct trace *trace, const char *failure)
 {
     Parley__ContactPage answer = PARLEY__CONTACT_PAGE__INIT;
     answer.failure = (ProtobufCBinaryData){strlen(failure), (uint8_t *)failure};
-    router_reply(router, reply, &answer.base);
+    router_reply(router, reply, trace, &answer.base);
 }
 
 static void end_page(struct page *page, int err)
@@ -55,10 +56,12 @@ static void end_page(struct page *page, int err)
     Parley__ContactPage rest = PARLEY__CONTACT_PAGE__INIT;
     rest.next = page->number >= page->first ? page->number + 1 : 0;
     if (err) {
-        reply_failed(router, page->reply, err_text(err));
+        log_warning("contact requests could not be listed", LOG_TRACE(&page->trace), LOG_ERR(err));
+        reply_failed(router, page->reply, &page->trace, err_text(err));
     } else {
+        log_debug("contact requests listed", LOG_INT("count", page->count), LOG_TRACE(&page->trace));
         wire_pack(&rest.base, &page->packed);
-        router_reply_packed(router, page->reply, &page->packed);
+        router_reply_packed(router, page->reply, &page->trace, &page->packed);
     }
     router_end(router, &page->command);
     free_page(&page->command);
@@ -70,7 +73,7 @@ static void add(struct page *page, const void *value, size_t len)
     Parley__ListedContact listed = PARLEY__LISTED_CONTACT__INIT, *only = &listed;
     Parley__ContactPage one = PARLEY__CONTACT_PAGE__INIT;
     if (wire_unpack(page->router->stored, &parley__contact__descriptor, value, len, &contact)) {
-        log_error("a stored contact request can't be read", LOG_INT("number", page->number));
+        log_error("a stored contact request can't be read", LOG_INT("number", page->number), LOG_TRACE(&page->trace));
         return;
     }
     listed.number = page->number;
@@ -126,18 +129,21 @@ void on_contact_list(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
     Parley__ContactList *command;
+    struct trace trace = router_trace(message);
     int err = wire_unpack(router->command, &parley__contact_list__descriptor, message->data, message->len, &command);
     if (err || !message->reply) {
-        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject));
+        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject),
+                    LOG_TRACE(&trace));
         return;
     }
     if (router_is_full(router)) {
-        reply_failed(router, message->reply, "too many commands at once; try again later");
+        reply_failed(router, message->reply, &trace, "too many commands at once; try again later");
         return;
     }
     struct page *page = mem_alloc(sizeof *page);
     page->router = router;
     page->reply = mem_strdup(message->reply);
+    page->trace = trace;
     page->before = command->before;
     page->limit = command->limit == 0 ? LIMIT_DEFAULT : command->limit < LIMIT_MAX ? command->limit : LIMIT_MAX;
     page->command.free = free_page;

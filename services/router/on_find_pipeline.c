@@ -19,8 +19,10 @@ void on_find_pipeline(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
     Parley__FindPipeline *command;
+    struct trace trace = router_trace(message);
     if (wire_unpack(router->command, &parley__find_pipeline__descriptor, message->data, message->len, &command)) {
-        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject));
+        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject),
+                    LOG_TRACE(&trace));
         return;
     }
     Parley__Done done = PARLEY__DONE__INIT;
@@ -29,5 +31,6 @@ void on_find_pipeline(void *arg, const struct bus_message *message)
         done.group_trigger = bytes_of(config_group_trigger(router->config, command->pipeline));
         done.group_mention = bytes_of(config_group_mention(router->config, command->pipeline));
     }
-    router_reply(router, message->reply, &done.base);
+    log_debug("pipeline looked for", LOG_TRACE(&trace), LOG_INT("found", !done.no_pipeline));
+    router_reply(router, message->reply, &trace, &done.base);
 }

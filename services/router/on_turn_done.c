@@ -14,7 +14,6 @@
 #include "mem.h"
 #include "router.h"
 #include "subjects.h"
-#include "trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,12 +43,12 @@ static void free_save(struct command *command)
     free(save);
 }
 
-static void reply_saved(struct router *router, const char *reply, const char *failure)
+static void reply_saved(struct router *router, const char *reply, const struct trace *trace, const char *failure)
 {
     Parley__TurnSaved saved = PARLEY__TURN_SAVED__INIT;
     saved.failure.data = (uint8_t *)failure;
     saved.failure.len = strlen(failure);
-    router_reply(router, reply, &saved.base);
+    router_reply(router, reply, trace, &saved.base);
 }
 
 static enum change_verdict make(void *arg, const void *stored, size_t len, struct buf *out)
@@ -79,7 +78,7 @@ static void on_changed(void *arg, int err)
     else
         log_debug("turn saved", LOG_TEXT("turn", save->turn), LOG_TRACE(&save->trace));
     metric_add(err ? router->metrics.unsaved : save->added ? router->metrics.saved : router->metrics.repeated, 1);
-    reply_saved(router, save->reply, failure);
+    reply_saved(router, save->reply, &save->trace, failure);
     router_end(router, &save->command);
     free_save(&save->command);
 }
@@ -90,12 +89,13 @@ static bool is_valid(const Parley__TurnDone *done)
            id_is_token(done->turn->turn, strlen(done->turn->turn));
 }
 
-static void start_save(struct router *router, const struct bus_message *message, const Parley__TurnDone *done)
+static void start_save(struct router *router, const struct bus_message *message, const Parley__TurnDone *done,
+                       const struct trace *trace)
 {
     static const struct change_handlers handlers = {.make = make, .done = on_changed};
     struct save *save = mem_alloc(sizeof *save);
     save->router = router;
-    trace_take(&save->trace, bus_message_header(message, TRACE_HEADER));
+    save->trace = *trace;
     save->command.stop = stop_save;
     save->command.free = free_save;
     router_begin(router, &save->command);
@@ -109,13 +109,15 @@ void on_turn_done(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
     Parley__TurnDone *done;
+    struct trace trace = router_trace(message);
     int err = wire_unpack(router->command, &parley__turn_done__descriptor, message->data, message->len, &done);
     if (err || !is_valid(done)) {
-        log_warning("a finished turn that can't be read was dropped", LOG_TEXT("subject", message->subject));
-        reply_saved(router, message->reply, "the finished turn can't be read");
+        log_warning("a finished turn that can't be read was dropped", LOG_TEXT("subject", message->subject),
+                    LOG_TRACE(&trace));
+        reply_saved(router, message->reply, &trace, "the finished turn can't be read");
     } else if (router_is_full(router)) {
-        reply_saved(router, message->reply, "too many turns at once; try again later");
+        reply_saved(router, message->reply, &trace, "too many turns at once; try again later");
     } else {
-        start_save(router, message, done);
+        start_save(router, message, done, &trace);
     }
 }

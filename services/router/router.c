@@ -184,24 +184,31 @@ int64_t router_time_left(int64_t deadline_ms, int64_t most)
     return left < 1 ? 1 : left > most ? most : left;
 }
 
-void router_reply(struct router *router, const char *subject, const ProtobufCMessage *answer)
+struct trace router_trace(const struct bus_message *message)
+{
+    struct trace trace;
+    trace_take(&trace, bus_message_header(message, TRACE_HEADER));
+    return trace;
+}
+
+void router_reply(struct router *router, const char *subject, const struct trace *trace, const ProtobufCMessage *answer)
 {
     struct buf packed = {0};
     wire_pack(answer, &packed);
-    router_reply_packed(router, subject, &packed);
+    router_reply_packed(router, subject, trace, &packed);
     buf_deinit(&packed);
 }
 
-void router_reply_packed(struct router *router, const char *subject, struct buf *answer)
+void router_reply_packed(struct router *router, const char *subject, const struct trace *trace, struct buf *answer)
 {
     if (!subject)
         return;
     int err = bus_publish(router->service->bus, subject, NULL, NULL, answer);
     if (err)
-        log_warning("an answer could not be sent", LOG_TEXT("subject", subject), LOG_ERR(err));
+        log_warning("an answer could not be sent", LOG_TEXT("subject", subject), LOG_TRACE(trace), LOG_ERR(err));
 }
 
-int router_send_event(struct router *router, const char *subject, Parley__Event *event)
+int router_send_event(struct router *router, const char *subject, const struct trace *trace, Parley__Event *event)
 {
     Parley__Events events = PARLEY__EVENTS__INIT;
     struct buf packed = {0};
@@ -210,7 +217,7 @@ int router_send_event(struct router *router, const char *subject, Parley__Event 
     wire_pack(&events.base, &packed);
     int err = bus_publish(router->service->bus, subject, NULL, NULL, &packed);
     if (err)
-        log_warning("an event could not be sent", LOG_TEXT("subject", subject), LOG_ERR(err));
+        log_warning("an event could not be sent", LOG_TEXT("subject", subject), LOG_TRACE(trace), LOG_ERR(err));
     buf_deinit(&packed);
     return err;
 }

@@ -10,6 +10,7 @@
 #include "metrics.h"
 #include "router_settings.h"
 #include "service.h"
+#include "trace.h"
 #include "wire.h"
 
 #include <sys/queue.h>
@@ -69,14 +70,18 @@ bool router_too_late(int64_t deadline_ms);
 /* Milliseconds until the deadline, from 1 to `most`. */
 int64_t router_time_left(int64_t deadline_ms, int64_t most);
 
-/* Packs and publishes an answer; `subject` NULL: nobody waits for it. What can't be sent is logged: whoever asked has a
- * deadline. */
-void router_reply(struct router *router, const char *subject, const ProtobufCMessage *answer);
+/* That a command came with, or else one made here. */
+struct trace router_trace(const struct bus_message *message);
+
+/* Packs and publishes an answer; `subject` NULL: nobody waits for it. What can't be sent is logged, with the command's
+ * trace: whoever asked has a deadline. */
+void router_reply(struct router *router, const char *subject, const struct trace *trace,
+                  const ProtobufCMessage *answer);
 /* The same for what is packed already. Takes it. */
-void router_reply_packed(struct router *router, const char *subject, struct buf *answer);
+void router_reply_packed(struct router *router, const char *subject, const struct trace *trace, struct buf *answer);
 
 /* The same for one event, which is worth an error to some. */
-int router_send_event(struct router *router, const char *subject, Parley__Event *event);
+int router_send_event(struct router *router, const char *subject, const struct trace *trace, Parley__Event *event);
 
 struct conversation_limits router_conversation_limits(const struct router *router);
 

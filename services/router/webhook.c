@@ -24,6 +24,7 @@
 #define CONNECTIONS_KEPT   1
 #define SPARE_DELAY_MS     1000 /* of one that came while another was posted */
 #define KEY_HEADER_SIZE    128
+#define TRACE_HEADER_SIZE  (sizeof TRACE_HEADER ": " + TRACE_TEXT_SIZE)
 
 struct webhook {
     struct command command; /* first; while `delivery` is there */
@@ -182,15 +183,17 @@ static void on_answered(void *arg, const struct http_result *result)
     struct webhook *webhook = arg;
     webhook->posting = NULL;
     uint64_t number = delivery_sequence(webhook->delivery);
+    const struct trace *trace = delivery_trace(webhook->delivery);
     if (!result->err && result->status / 100 == 2) {
         metric_add(webhook->posted, 1);
-        log_info("contact request posted", LOG_INT("number", number), LOG_INT("status", result->status));
+        log_info("contact request posted", LOG_INT("number", number), LOG_TRACE(trace),
+                 LOG_INT("status", result->status));
         store_taken(webhook);
         return;
     }
     webhook->delay_ms = backoff_ms(delivery_count(webhook->delivery));
     metric_add(webhook->failed, 1);
-    log_warning("a contact request could not be posted; it is tried again", LOG_INT("number", number),
+    log_warning("a contact request could not be posted; it is tried again", LOG_INT("number", number), LOG_TRACE(trace),
                 LOG_INT("status", result->status), LOG_TEXT("error", result->err ? result->text : NULL),
                 LOG_INT("delay_ms", webhook->delay_ms));
     write_posting(webhook, false, 0, webhook->revision, on_released);
@@ -220,10 +223,12 @@ static void append_body(struct buf *out, const Parley__Contact *contact, const c
 static void post(struct webhook *webhook, const Parley__Contact *contact)
 {
     const struct router *router = webhook->router;
-    char key[KEY_HEADER_SIZE];
+    char key[KEY_HEADER_SIZE], trace[TRACE_HEADER_SIZE], value[TRACE_TEXT_SIZE];
     struct buf body = {0};
+    trace_next(delivery_trace(webhook->delivery), value);
     snprintf(key, sizeof key, "Idempotency-Key: %s", contact->request);
-    const char *const headers[] = {"Content-Type: application/json", key, NULL};
+    snprintf(trace, sizeof trace, TRACE_HEADER ": %s", value);
+    const char *const headers[] = {"Content-Type: application/json", key, trace, NULL};
     const struct http_options options = {
         .method = "POST",
         .url = config_webhook(router->config),
@@ -251,7 +256,8 @@ static void on_claimed(void *arg, int err, uint64_t revision, bool duplicate)
     if (err || webhook->closed || !config_webhook(webhook->router->config)) {
         give_back(webhook, SPARE_DELAY_MS);
     } else if (wire_unpack(webhook->router->stored, &parley__contact__descriptor, data, len, &contact)) {
-        log_error("a stored contact request can't be read", LOG_TEXT("number", webhook->key));
+        log_error("a stored contact request can't be read", LOG_TEXT("number", webhook->key),
+                  LOG_TRACE(delivery_trace(webhook->delivery)));
         acknowledge(webhook);
     } else {
         post(webhook, contact);

@@ -3,6 +3,7 @@
  *   POST <webhook>
  *   Content-Type: application/json
  *   Idempotency-Key: <request_id>
+ *   traceparent: <the request's trace id, and a parent id for each try> (common/trace.h)
  *
  *   {"request_id": s, "message": s, "timestamp": s|null, "userAgent": s|null, "received_at": ISO 8601, UTC,
  *    "connection_id": s, "user": s|null, "owner": s|null}

@@ -63,13 +63,14 @@ void on_call(void *arg, const struct bus_message *message)
 {
     struct tools *tools = arg;
     Parley__ToolCall *call;
-    int err = wire_unpack(tools->arena, &parley__tool_call__descriptor, message->data, message->len, &call);
-    if (err || !message->reply || !call->call[0] || strlen(call->call) > CALL_ID_MAX_BYTES) {
-        log_warning("a tool call that can't be read was dropped", LOG_TEXT("subject", message->subject));
-        return;
-    }
     struct trace trace;
     trace_take(&trace, bus_message_header(message, TRACE_HEADER));
+    int err = wire_unpack(tools->arena, &parley__tool_call__descriptor, message->data, message->len, &call);
+    if (err || !message->reply || !call->call[0] || strlen(call->call) > CALL_ID_MAX_BYTES) {
+        log_warning("a tool call that can't be read was dropped", LOG_TEXT("subject", message->subject),
+                    LOG_TRACE(&trace));
+        return;
+    }
     if (call->deadline_ms > 0 && call->deadline_ms <= clock_wall_ms()) {
         log_debug("a tool call past its deadline was dropped", LOG_TEXT("call", call->call), LOG_TRACE(&trace));
         return;

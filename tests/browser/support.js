@@ -14,7 +14,8 @@ const PICTURES = join(BUILD, 'browser');
 export const WIDE = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 800 };
 
-/** A whole parley with the demo model. `tell('stop gateway')` and `tell('start gateway')` when that is wanted. */
+/** A whole parley, with the demo model unless `settings` name another. `tell('stop gateway')` (at once), `tell('end
+ * gateway')` (when it has finished) and `tell('start gateway')` when that is wanted. */
 export async function serve(settings = {}) {
   const words = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
   const child = spawn('/usr/bin/python3', [join(TOP, 'tests/support/serve.py'), ...words], {
@@ -42,8 +43,9 @@ export async function serve(settings = {}) {
   };
 }
 
-/** A Chromium of its own. `page(path)` opens one page, and notes all that goes wrong on it in `troubles`. */
-export async function browse(base) {
+/** A Chromium of its own. `page(path)` opens one page, and notes all that goes wrong on it in `troubles`, but for what its
+ * console says that is `expected`. */
+export async function browse(base, expected = /WebSocket connection|ERR_CONNECTION/) {
   const directory = mkdtempSync(join(tmpdir(), 'parley-browser-'));
   const context = await chromium.launchPersistentContext(directory, {
     executablePath: '/usr/bin/chromium', headless: true, viewport: WIDE, locale: 'en-GB', colorScheme: 'light',
@@ -59,7 +61,7 @@ export async function browse(base) {
       const page = await context.newPage();
       page.on('pageerror', (error) => troubles.push(`${path}: ${error.message}`));
       page.on('console', (message) => {
-        if (message.type() === 'error' && !/WebSocket connection|ERR_CONNECTION/.test(message.text())) troubles.push(`${path}: ${message.text()}`);
+        if (message.type() === 'error' && !expected.test(message.text())) troubles.push(`${path}: ${message.text()}`);
       });
       page.on('request', (request) => {
         if (!request.url().startsWith(base) && !/^(data|blob|file):/.test(request.url())) troubles.push(`${path} asks ${request.url()}`);

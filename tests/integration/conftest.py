@@ -1,15 +1,23 @@
-"""Fixtures that live as long as a test's file: a model server, and a stack of one of each service in front of it."""
+"""Fixtures that live as long as a test's file: a model server, a stack of one of each service in front of it, and a
+webhook."""
 
 import pytest
 
 from model_server import ModelServer
 from stack import Stack, has
+from webhook import Webhook
 
 
 @pytest.fixture(scope="module")
 def model():
     with ModelServer() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def webhook():
+    with Webhook() as hook:
+        yield hook
 
 
 @pytest.fixture(scope="module")

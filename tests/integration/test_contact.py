@@ -1,10 +1,7 @@
 """Section 2 of the protocols, row by row: the contact form's documented client, its owner, and his webhook."""
 
 import asyncio
-import collections
-import http.server
 import json
-import threading
 import time
 
 import pytest
@@ -20,39 +17,10 @@ NO_JSON = "消息格式错误，必须是有效的JSON"
 FAILED = "处理消息时出错: "
 
 
-class Webhook:
-    """Takes everything, and counts."""
-
-    def __init__(self):
-        self.bodies = collections.defaultdict(list)
-        bodies = self.bodies
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                bodies[body["request_id"]].append(body)
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *_arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-@pytest.fixture(scope="module")
-def webhook():
-    hook = Webhook()
-    yield hook
-    hook.server.shutdown()
-
-
 @pytest.fixture(scope="module")
 def stack(model, webhook, tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "parley.json"
-    url = f"http://127.0.0.1:{webhook.server.server_port}/hook"
-    path.write_text(json.dumps({"pipelines": [{"uuid": "a", "name": "A"}], "contact": {"webhook": url}}))
+    path.write_text(json.dumps({"pipelines": [{"uuid": "a", "name": "A"}], "contact": {"webhook": webhook.url}}))
     with Stack(model=model, PARLEY_CONFIG=path) as running:
         running.start(router=1, agent=1, tools=1, gateway=1)
         yield running
@@ -91,8 +59,8 @@ def test_the_documented_session(stack, model, webhook):
         now = "2025-01-01T12:00:00.000Z"
         assert await client.answer("在吗", timestamp=now) == "在的。"
         request = await send_request(client, "请联系我", timestamp=now, userAgent="Mozilla/5.0")
-        await eventually(lambda: webhook.bodies[request], what="posted")
-        body = webhook.bodies[request][0]
+        await eventually(lambda: webhook.of(request), what="posted")
+        body = webhook.of(request)[0].body
         assert (body["message"], body["timestamp"], body["userAgent"]) == ("请联系我", now, "Mozilla/5.0")
         assert body["connection_id"] == client.welcome["client_id"]
         newest = (await asyncio.to_thread(listed, stack))["contacts"][0]
@@ -248,8 +216,8 @@ def test_pages_that_make_no_sense_are_refused(stack, query):
 def test_each_request_is_posted_once(stack, webhook):
     async def scenario(client):
         sent = [await send_request(client, f"once {place}") for place in range(20)]
-        await eventually(lambda: all(webhook.bodies[request] for request in sent), what="all are posted")
-        assert all(len(webhook.bodies[request]) == 1 for request in sent)
+        await eventually(lambda: all(webhook.of(request) for request in sent), what="all are posted")
+        assert all(len(webhook.of(request)) == 1 for request in sent)
     run(stack, scenario)
 
 

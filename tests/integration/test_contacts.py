@@ -1,8 +1,6 @@
 """Contact requests: kept, listed, and posted to the webhook once, whatever it answers and whoever dies."""
 
 import asyncio
-import collections
-import http.server
 import json
 import threading
 import time
@@ -14,57 +12,6 @@ import messages
 from bus import Bus
 from client import eventually
 from stack import Stack
-
-
-class Webhook:
-    """Answers each request id by its own script, then 200. A script's number is a status, None no answer at all."""
-
-    def __init__(self):
-        self.posts = []  # (request id, status answered)
-        self.bodies = {}
-        self.scripts = collections.defaultdict(list)
-        self.default = 200
-        webhook = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                webhook.answer(self)
-
-            def log_message(self, *_arguments):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def answer(self, request):
-        body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
-        identity = body["request_id"]
-        assert request.headers["Idempotency-Key"] == identity
-        self.bodies[identity] = body
-        status = self.scripts[identity].pop(0) if self.scripts[identity] else self.default
-        self.posts.append((identity, status))
-        if status is None:
-            time.sleep(4)
-            return
-        request.send_response(status)
-        request.send_header("Content-Length", "2")
-        request.end_headers()
-        request.wfile.write(b"ok")
-
-    def taken(self, identity):
-        """How often it has answered that one with 2xx."""
-        return sum(1 for got, status in self.posts if got == identity and status and status // 100 == 2)
-
-    def tries(self, identity):
-        return [status for got, status in self.posts if got == identity]
-
-
-@pytest.fixture(scope="module")
-def webhook():
-    hook = Webhook()
-    yield hook
-    hook.server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +56,13 @@ def test_it_is_posted_with_all_that_is_known(stack, webhook):
     async def scenario(bus):
         identity = await send(bus, "ring\0 me 🙂", timestamp=b"now-ish", user_agent=b"Browser/1", user="u1")
         await eventually(lambda: webhook.taken(identity), what="posted")
-        assert webhook.bodies[identity] == {
+        assert webhook.of(identity)[0].body == {
             "request_id": identity, "message": "ring\0 me 🙂", "timestamp": "now-ish", "userAgent": "Browser/1",
             "received_at": "2025-01-01T00:00:00.123000", "connection_id": "c1", "user": "u1", "owner": "Ada"}
         bare = await send(bus)
         await eventually(lambda: webhook.taken(bare), what="posted")
-        assert webhook.bodies[bare]["timestamp"] is None and webhook.bodies[bare]["userAgent"] is None
+        body = webhook.of(bare)[0].body
+        assert body["timestamp"] is None and body["userAgent"] is None
     run(stack, scenario)
 
 
@@ -170,7 +118,7 @@ def test_none_is_lost_when_everything_dies(stack, webhook):
     for process in [*stack.running(), stack.broker]:
         process.kill()
     webhook.default = 200
-    taken = {identity: webhook.taken(identity) for identity, _status in webhook.posts}
+    taken = {post.request: webhook.taken(post.request) for post in webhook.posts}
     stack.broker.start()
     for process in stack.services:
         stack.restart(process)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import http.client
 import json
 import signal
 import uuid
@@ -52,6 +53,9 @@ def stack(model, tokens_file, tmp_path_factory):
                 assert token not in written, f"a token stands in the log of {process.name}"
 
 
+CHALLENGES = {401: "Bearer"}  # by status; RFC 9110, section 11.6.1, and RFC 6750, section 3
+
+
 def bearer(token, scheme="Bearer"):
     return {"Authorization": f"{scheme} {token}"}
 
@@ -61,6 +65,7 @@ def refused(stack, kind, status, headers=None, **where):
         with pytest.raises(websockets.InvalidStatusCode) as error:
             await websockets.connect(url_of(kind, stack.gateway.port, **where), extra_headers=headers, **OPTIONS)
         assert error.value.status_code == status
+        assert error.value.headers.get("WWW-Authenticate") == CHALLENGES.get(status)
     asyncio.run(scenario())
 
 
@@ -205,6 +210,24 @@ def test_calls_without_a_token_are_401(stack, method, path):
         if path.startswith(BASE):
             assert matches(answer, {"code": -1, "msg": str}), answer
     assert do(stack, method, path, argument=EVE)[0] == 401
+
+
+def challenge(stack, path, method="GET", **headers):
+    """Status and WWW-Authenticate of a call over HTTP."""
+    connection = http.client.HTTPConnection("127.0.0.1", stack.gateway.port, timeout=15)
+    connection.request(method, path, headers=headers)
+    response = connection.getresponse()
+    connection.close()
+    return response.status, response.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("method, path", [*USERS, *OWNERS])
+def test_a_401_asks_for_a_bearer(stack, method, path):
+    assert challenge(stack, path, method) == (401, "Bearer")
+    assert challenge(stack, path, method, **bearer(EVE)) == (401, "Bearer")
+    assert challenge(stack, f"{path}?token={EVE}", method) == (401, "Bearer")
+    if (method, path) in OWNERS:
+        assert challenge(stack, path, method, **bearer(BOB)) == (403, None)
 
 
 @pytest.mark.parametrize("method, path", USERS)

@@ -3,13 +3,19 @@
 import asyncio
 import json
 import re
+import uuid
 
 import pytest
+import websockets
 
-from client import connect
+import dialects
+import messages
+from bus import Bus, key_of
+from client import connect, eventually
+from dialects import OPTIONS, PIPELINE, Contact, LangBot, url_of
 from model_server import call, report_results, say
 from process import wait_until
-from stack import Stack, has, sized
+from stack import Stack, call as rest, get, has, sized
 from tool_file import command_tools
 
 pytestmark = pytest.mark.skipif(not has("tools"), reason="the tools service is not built")
@@ -21,8 +27,12 @@ SHOW = """printf '"%s"' "$TRACEPARENT" """
 
 
 @pytest.fixture(scope="module")
-def stack(model, tmp_path_factory):
-    with Stack(model=model, TOOLS_CONFIG=command_tools(tmp_path_factory.mktemp("tools"), {"trace": SHOW})) as running:
+def stack(model, webhook, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("config")
+    config = directory / "parley.json"
+    config.write_text(json.dumps({"pipelines": [{"uuid": PIPELINE, "name": "A"}], "contact": {"webhook": webhook.url}}))
+    tools = command_tools(directory, {"trace": SHOW, "sleeps": "exec sleep 60"})
+    with Stack(model=model, PARLEY_CONFIG=config, TOOLS_CONFIG=tools) as running:
         running.start(router=1, agent=1, gateway=1, tools=1)
         yield running
 
@@ -52,6 +62,11 @@ async def ask_again(client, model, question):
     answer = (await client.ask(question, timeout=sized(30, 120))).check_streamed()
     (shown,) = json.loads(answer.text)
     return [request.headers["traceparent"] for request in model.asked(question)] + [json.loads(shown)]
+
+
+def new_trace():
+    trace = uuid.uuid4().hex
+    return trace, {"traceparent": f"00-{trace}-{PARENT}-01"}
 
 
 def check_logs(stack, trace):
@@ -118,6 +133,164 @@ def test_a_question_that_fails_bears_it(stack, model):
             return await client.ask("fails", timeout=sized(60, 120))
     asyncio.run(scenario())
     assert ("agent", trace) in {(service, line["trace"]) for service, line in lines(stack, trace=trace)}
+
+
+# ---- Contact requests
+
+def test_a_contact_request_bears_it_to_the_webhook(stack, webhook):
+    trace, sent = new_trace()
+
+    async def scenario():
+        async with dialects.connect(Contact, stack.gateway.port, headers=sent) as client:
+            webhook.default = 500
+            await client.send({"type": "contact_request", "message": "call me"})
+            request = (await client.expect("contact_request_received"))["request_id"]
+            await eventually(lambda: webhook.of(request), what="refused")
+            webhook.default = 200
+            await eventually(lambda: webhook.taken(request), what="posted")
+            return request
+    request = asyncio.run(scenario())
+    seen = [parts(post.headers["traceparent"]) for post in webhook.of(request)]
+    assert {(found, flag) for found, _, flag in seen} == {(trace, "1")}
+    assert len({parent for _, parent, _ in seen} | {PARENT}) == len(seen) + 1 > 2, "each try has a parent id of its own"
+    wait_until(lambda: lines(stack, message="contact request posted", trace=trace), what="the router's line")
+    found = lines(stack, trace=trace)
+    number = lines(stack, message="contact request stored", trace=trace)[0][1]["number"]
+    assert {service for service, line in found if line.get("request") == request} == {"gateway", "router"}
+    assert [line for _, line in found if line["message"].startswith("a contact request could not be posted")]
+    for field, value in (("request", request), ("number", number)):
+        assert all(line.get("trace") == trace for _, line in lines(stack, **{field: value}))
+
+
+def test_a_contact_request_without_one_gets_one(stack, webhook):
+    async def scenario():
+        async with dialects.connect(Contact, stack.gateway.port) as client:
+            await client.send({"type": "contact_request", "message": "call me"})
+            request = (await client.expect("contact_request_received"))["request_id"]
+            await eventually(lambda: webhook.taken(request), what="posted")
+            return request
+    request = asyncio.run(scenario())
+    (trace, _, _) = parts(webhook.of(request)[0].headers["traceparent"])
+    found = lines(stack, request=request)
+    assert {service for service, _ in found} == {"gateway", "router"}
+    assert {line["trace"] for _, line in found} == {trace}
+
+
+# ---- Calls over HTTP, and connections
+
+BASE = f"/api/v1/pipelines/{PIPELINE}/ws"
+CALLS = [("GET", f"{BASE}/messages/person", "conversation read"), ("POST", f"{BASE}/reset/person", "conversation reset"),
+         ("GET", f"{BASE}/connections", "pipeline looked for"), ("POST", f"{BASE}/broadcast", "broadcast sent"),
+         ("GET", "/api/v1/contacts", "contact requests listed"), ("POST", "/api/v1/contacts/broadcast", "broadcast sent")]
+
+
+@pytest.mark.parametrize("method, path, done", CALLS)
+def test_a_call_over_http_bears_it(stack, method, path, done):
+    trace, sent = new_trace()
+    body = {"message": "x"} if path.endswith("broadcast") else None
+    assert rest(stack.gateway.port, method, path, body, **sent)[0] == 200
+    assert {(service, line["message"]) for service, line in lines(stack, trace=trace)} == {
+        ("gateway", "call"), ("router", done)}
+    assert rest(stack.gateway.port, method, path, body)[0] == 200
+    assert all(line["trace"] for message in ("call", done) for _, line in lines(stack, message=message))
+
+
+def test_a_connection_bears_it(stack):
+    trace, sent = new_trace()
+
+    async def scenario():
+        async with dialects.connect(LangBot, stack.gateway.port, headers=sent):
+            pass
+    asyncio.run(scenario())
+    found = {(service, line["message"]) for service, line in lines(stack, trace=trace)}
+    assert found >= {("gateway", "connection asked for"), ("gateway", "connection opened"), ("gateway", "message"),
+                     ("router", "pipeline looked for")}
+
+
+# ---- What goes wrong
+
+def warned(stack, trace):
+    """What was said of it as a warning, or worse."""
+    return {(service, line["message"]) for service, line in lines(stack, trace=trace)
+            if line["level"] in ("warning", "error")}
+
+
+def test_no_router_is_told_with_it():
+    contact, history, joined = new_trace(), new_trace(), new_trace()
+
+    async def scenario(port):
+        async with dialects.connect(Contact, port, headers=contact[1]) as client:
+            await client.send({"type": "contact_request", "message": "call me"})
+            await client.expect("error")
+        async with websockets.connect(url_of(LangBot, port), extra_headers=joined[1], **OPTIONS) as socket:
+            assert json.loads(await socket.recv())["type"] == "error"
+    with Stack() as stack:
+        stack.start(gateway=1)
+        asyncio.run(scenario(stack.gateway.port))
+        assert rest(stack.gateway.port, "GET", f"{BASE}/messages/person", **history[1])[0] == 503
+        for (trace, _), message in ((contact, "a contact request may not have been stored"),
+                                    (history, "a call over HTTP failed"), (joined, "a pipeline could not be asked for")):
+            assert warned(stack, trace) == {("gateway", message)}
+
+
+COMMANDS = ["command.ask", "command.call_tool", "command.contact", "command.contact_list", "command.history",
+            "command.reset", "command.broadcast", "command.find_pipeline", "conversation.turn_done"]
+
+
+@pytest.mark.parametrize("subject, service", [*((command, "router") for command in COMMANDS), ("tool.trace", "tools")])
+def test_what_can_not_be_read_is_told_with_it(stack, subject, service):
+    trace, sent = new_trace()
+
+    async def scenario():
+        async with Bus(stack.broker.port) as bus:
+            bus.publish(f"parley.{subject}", b"\xff", "parley-test.nobody", sent)
+            ((told, _),) = await eventually(lambda: warned(stack, trace), what="a line")
+            assert told == service
+    asyncio.run(scenario())
+
+
+def unsent_commands():
+    """Those whose answer waits for the store or a tool: what the router says in the end, subject, command."""
+    ids = {"turn": str(uuid.uuid4()), "connection": str(uuid.uuid4())}
+    name = {"conversation": b"name"}
+    ended = messages.ConversationTurn(turn=ids["turn"], question=b"q", answer=b"a")
+    answer, event = "an answer could not be sent", "an event could not be sent"
+    return [
+        (event, "command.ask", messages.Ask(gateway="g", question=b"q", **ids, **name)),
+        (answer, "command.call_tool", messages.CallTool(call="c", name="sleeps", arguments=b"{}")),
+        (answer, "command.contact", messages.Contact(request=str(uuid.uuid4()), connection="c", message=b"m")),
+        (answer, "command.contact_list", messages.ContactList()),
+        (answer, "command.history", messages.History(**name)),
+        (answer, "command.reset", messages.Reset(**name)),
+        (answer, "conversation.turn_done", messages.TurnDone(conversation=key_of("name"), turn=ended)),
+    ]
+
+
+def test_what_can_not_be_sent_is_told_with_it():
+    """Frozen, the router has got commands; when it wakes up, the broker is gone."""
+    commands = [(*command, *new_trace()) for command in unsent_commands()]
+    with Stack() as stack:
+        (router,) = stack.start(router=1)
+
+        def sent_to_router(field):
+            known = json.loads(get(stack.broker.monitor_port, "/connz")[1])["connections"]
+            return sum(one[field] for one in known if one.get("name", "").startswith("parley-router"))
+
+        async def scenario():
+            async with Bus(stack.broker.port) as bus:
+                router.freeze()
+                before = sent_to_router("out_msgs")
+                for _, subject, command, _, sent in commands:
+                    bus.publish(f"parley.{subject}", command.SerializeToString(), "parley-test.nobody", sent)
+                await eventually(lambda: sent_to_router("out_msgs") == before + len(commands), what="it has got all")
+                await eventually(lambda: sent_to_router("pending_bytes") == 0, what="in its socket")
+        asyncio.run(scenario())
+        stack.broker.kill()
+        router.thaw()
+        for message, subject, _, trace, _ in commands:
+            wait_until(lambda: ("router", message) in warned(stack, trace), what=f"{message}: {subject}")
+        stack.broker.start()
+        wait_until(router.ready, what="connected again")
 
 
 def test_waiting_jobs_are_counted(stack, model):

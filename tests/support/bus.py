@@ -56,8 +56,12 @@ class Bus:
         self._handlers[number] = handler
         self._writer.write(f"SUB {subject} {number}\r\n".encode())
 
-    def publish(self, subject, data, reply=""):
-        self._writer.write(f"PUB {subject} {reply} {len(data)}\r\n".encode() + data + b"\r\n")
+    def publish(self, subject, data, reply="", headers=None):
+        head = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        if head:
+            head = f"NATS/1.0\r\n{head}\r\n"
+        verb, sizes = ("HPUB", f"{len(head)} {len(head) + len(data)}") if head else ("PUB", len(data))
+        self._writer.write(f"{verb} {subject} {reply} {sizes}\r\n{head}".encode() + data + b"\r\n")
 
     async def request(self, subject, data, timeout=15):
         inbox = f"_INBOX.{uuid.uuid4()}"

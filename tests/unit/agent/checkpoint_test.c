@@ -1,7 +1,7 @@
 #include "checkpoint.h"
 
 #include "fake_store.h"
-#include "subjects.h"
+#include "segments.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,6 +74,7 @@ static int setup(void **state)
         .vendor = "openai",
         .model = "m",
         .attempt = 2,
+        .message_id = 7,
         .interval_ms = 20,
         .writes = metrics_counter(f.metrics, "writes", "writes", NULL),
     };
@@ -120,10 +121,10 @@ static void assert_record(struct fixture *f, Parley__TurnState turn_state)
         key[5] = (char)('0' + i);
         const struct fake_entry *segment = fake_store_find(key);
         assert_non_null(segment);
-        assert_int_equal(segment->value.len, CHECKPOINT_SEGMENT_BYTES);
+        assert_int_equal(segment->value.len, SEGMENT_BYTES);
         buf_append(&text, segment->value.data, segment->value.len);
     }
-    assert_true(record->text.len < CHECKPOINT_SEGMENT_BYTES);
+    assert_true(record->text.len < SEGMENT_BYTES);
     buf_append(&text, record->text.data, record->text.len);
     assert_int_equal(record->length, text.len);
     assert_int_equal(text.len, f->transcript.text.len);
@@ -131,6 +132,7 @@ static void assert_record(struct fixture *f, Parley__TurnState turn_state)
         assert_memory_equal(text.data, f->transcript.text.data, text.len);
     assert_int_equal(record->state, turn_state);
     assert_int_equal(record->attempt, 2);
+    assert_int_equal(record->message_id, 7);
     buf_deinit(&text);
 }
 
@@ -188,7 +190,7 @@ static void test_long_text_goes_into_segments(void **state)
 {
     struct fixture *f = *state;
 
-    grow(f, 3 * CHECKPOINT_SEGMENT_BYTES + 5);
+    grow(f, 3 * SEGMENT_BYTES + 5);
     checkpoint_hurry(f->checkpoint);
     fake_store_run();
     assert_int_equal(fake_puts, 4);
@@ -217,10 +219,11 @@ static void test_a_dead_attempts_segment_is_overwritten(void **state)
                                                .vendor = "v",
                                                .model = "m",
                                                .attempt = 2,
+                                               .message_id = 7,
                                                .interval_ms = 20,
                                                .writes = metrics_counter(f->metrics, "w", "w", NULL)};
     f->checkpoint = checkpoint_new(&options, claim, 0, &handlers, f);
-    grow(f, CHECKPOINT_SEGMENT_BYTES);
+    grow(f, SEGMENT_BYTES);
     checkpoint_hurry(f->checkpoint);
     fake_store_run();
     assert_int_equal(f->lost, 0);
@@ -233,7 +236,7 @@ static void test_a_later_attempts_segment_is_left_alone(void **state)
 
     write_other(3, PARLEY__TURN_STATE__TURN_STATE_RUNNING);
     fake_store_write("turn.0", "newer", 5);
-    grow(f, CHECKPOINT_SEGMENT_BYTES);
+    grow(f, SEGMENT_BYTES);
     checkpoint_hurry(f->checkpoint);
     fake_store_run();
     assert_int_equal(f->lost, 1);
@@ -244,7 +247,7 @@ static void test_a_segment_that_was_written_after_all(void **state)
 {
     struct fixture *f = *state;
 
-    grow(f, CHECKPOINT_SEGMENT_BYTES + 5);
+    grow(f, SEGMENT_BYTES + 5);
     fake_put_error = ERR_TIMEOUT;
     fake_put_done = true;
     checkpoint_hurry(f->checkpoint);
@@ -263,7 +266,7 @@ static void test_a_late_segment_of_an_earlier_attempt_is_overwritten(void **stat
     struct fixture *f = *state;
 
     fake_store_write("turn.0", "earlier", 7);
-    grow(f, CHECKPOINT_SEGMENT_BYTES);
+    grow(f, SEGMENT_BYTES);
     checkpoint_hurry(f->checkpoint);
     fake_store_run();
     assert_int_equal(f->lost, 0);

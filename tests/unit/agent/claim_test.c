@@ -54,8 +54,13 @@ static int teardown(void **state)
 
 static void start(struct fixture *f, uint32_t attempt, bool expired)
 {
-    const struct claim_options options = {
-        .arena = f->arena, .turn = "turn", .vendor = "v", .model = "m", .attempt = attempt, .expired = expired};
+    const struct claim_options options = {.arena = f->arena,
+                                          .turn = "turn",
+                                          .vendor = "v",
+                                          .model = "m",
+                                          .attempt = attempt,
+                                          .message_id = 7,
+                                          .expired = expired};
 
     claim_start(&options, on_claim, f, &f->claim);
 }
@@ -99,6 +104,7 @@ static void test_a_new_turn(void **state)
     assert_false(f->before);
     assert_null(f->claim);
     assert_int_equal(stored(f)->state, PARLEY__TURN_STATE__TURN_STATE_RUNNING);
+    assert_int_equal(stored(f)->message_id, 7);
 }
 
 static void test_an_older_attempt_is_taken_over_with_its_text(void **state)

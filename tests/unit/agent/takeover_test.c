@@ -1,9 +1,8 @@
 #include "takeover.h"
 
-#include "checkpoint.h"
 #include "fake_bus.h"
 #include "fake_store.h"
-#include "subjects.h"
+#include "segments.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,7 +60,7 @@ static void start(struct fixture *f, uint32_t segments, const char *rest, const 
 
     record.segments = segments;
     record.text = (ProtobufCBinaryData){strlen(rest), (uint8_t *)rest};
-    record.length = segments * (uint64_t)CHECKPOINT_SEGMENT_BYTES + strlen(rest);
+    record.length = segments * (uint64_t)SEGMENT_BYTES + strlen(rest);
     wire_pack(&record.base, &packed);
     takeover_start(&options, &packed, on_takeover, f, &f->takeover);
     fake_store_run();
@@ -146,7 +145,7 @@ static void test_a_silent_gateway_is_asked_twice(void **state)
 static void test_segments_are_put_together(void **state)
 {
     struct fixture *f = *state;
-    static char segment[CHECKPOINT_SEGMENT_BYTES];
+    static char segment[SEGMENT_BYTES];
 
     memset(segment, 'x', sizeof segment);
     fake_store_write("turn.0", segment, sizeof segment);
@@ -155,7 +154,7 @@ static void test_segments_are_put_together(void **state)
     assert_int_equal(f->calls, 1);
     assert_int_equal(f->result.err, ERR_NONE);
     assert_int_equal(f->result.segments, 2);
-    assert_int_equal(f->transcript.text.len, 2 * CHECKPOINT_SEGMENT_BYTES + 3);
+    assert_int_equal(f->transcript.text.len, 2 * SEGMENT_BYTES + 3);
 }
 
 static void test_a_missing_segment_is_said(void **state)

@@ -1,5 +1,7 @@
 #include "recover_record.h"
 
+#include "segments.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,42 +27,34 @@ static Parley__TurnRecord record_of(uint32_t segments, const char *rest, uint64_
 static void test_which_segments_are_needed(void **state)
 {
     (void)state;
+    enum { FULL = SEGMENT_BYTES };
     static const struct {
         uint64_t known;
         uint32_t first;
-        uint64_t offset;
-    } cases[] = {{0, 0, 0}, {9, 0, 0}, {10, 1, 10}, {19, 1, 10}, {29, 2, 20}, {30, 3, 30}, {33, 3, 30}, {1000, 3, 30}};
-    Parley__TurnRecord record = record_of(3, "abc", 33);
+    } cases[] = {{0, 0},        {FULL - 1, 0},     {FULL, 1},        {2 * FULL - 1, 1},
+                 {3 * FULL, 3}, {3 * FULL + 3, 3}, {1000 * FULL, 3}, {UINT64_MAX, 3}};
+    Parley__TurnRecord record = record_of(3, "abc", 3 * FULL + 3);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct recover_plan plan;
-        assert_int_equal(recover_plan_segments(&record, cases[i].known, &plan), ERR_NONE);
-        assert_int_equal(plan.first, cases[i].first);
-        assert_int_equal(plan.offset, cases[i].offset);
+        uint32_t first;
+        assert_int_equal(recover_first_segment(&record, cases[i].known, &first), ERR_NONE);
+        assert_int_equal(first, cases[i].first);
     }
-}
-
-static void test_no_segments(void **state)
-{
-    (void)state;
-    struct recover_plan plan;
-    Parley__TurnRecord record = record_of(0, "abc", 3);
-    assert_int_equal(recover_plan_segments(&record, 2, &plan), ERR_NONE);
-    assert_int_equal(plan.first, 0);
-    assert_int_equal(plan.offset, 0);
+    record = record_of(0, "abc", 3);
+    uint32_t first;
+    assert_int_equal(recover_first_segment(&record, 2, &first), ERR_NONE);
+    assert_int_equal(first, 0);
 }
 
 static void test_numbers_that_contradict_each_other(void **state)
 {
     (void)state;
-    struct recover_plan plan;
     const Parley__TurnRecord bad[] = {
-        record_of(0, "abc", 4),
-        record_of(0, "abc", 2),
-        record_of(3, "abc", 32),
-        record_of(3, "abc", 3),
+        record_of(0, "abc", 4),  record_of(0, "abc", 2),          record_of(3, "abc", 3 * SEGMENT_BYTES),
+        record_of(3, "abc", 33), record_of(UINT32_MAX, "abc", 3),
     };
+    uint32_t first;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(recover_plan_segments(&bad[i], 0, &plan), ERR_INVALID);
+        assert_int_equal(recover_first_segment(&bad[i], 0, &first), ERR_INVALID);
 }
 
 static void test_what_has_ended(void **state)
@@ -95,6 +89,8 @@ static void test_steps_and_end(void **state)
     record.steps = steps;
     record.n_steps = 2;
     record.vendor = (char *)"openai";
+    record.message_id = 7;
+    record.started_ms = 1763699035000;
     recover_apply_end(&answer, &record);
 
     assert_int_equal(answer.step_count, 3);
@@ -105,6 +101,8 @@ static void test_steps_and_end(void **state)
     assert_int_equal(answer.end, ANSWER_COMPLETED);
     assert_int_equal(answer.attempt, 2);
     assert_string_equal(answer.vendor, "openai");
+    assert_int_equal(answer.message_id, 7);
+    assert_int_equal(answer.started_ms, 1763699035000);
     answer_deinit(&answer);
 }
 
@@ -127,7 +125,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_which_segments_are_needed),
-        cmocka_unit_test(test_no_segments),
         cmocka_unit_test(test_numbers_that_contradict_each_other),
         cmocka_unit_test(test_what_has_ended),
         cmocka_unit_test(test_steps_and_end),
