@@ -99,9 +99,10 @@ int web_socket_send(struct web_socket *socket, const struct buf *frame);
 /* Sends a ping as soon as possible; the answer calls `ponged`. */
 void web_socket_ping(struct web_socket *socket);
 /* Sends a close frame with code and reason (RFC 6455, section 7.4; at most 123 bytes) and ends the connection, without
- * waiting for a peer that does not answer. `closed` is called, before or after this returns: touch neither the socket
- * nor what hangs on it afterwards. */
-void web_socket_close(struct web_socket *socket, uint16_t code, const char *reason);
+ * waiting for a peer that does not answer. One that does not read what was sent before is waited for, `wait_s` seconds
+ * at most, and then disconnected without a word. `closed` is called, before or after this returns: touch neither the
+ * socket nor what hangs on it afterwards. */
+void web_socket_close(struct web_socket *socket, uint16_t code, const char *reason, int wait_s);
 
 /* ---- HTTP responses */
 

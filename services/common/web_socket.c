@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLOSE_TIMEOUT_S  5   /* for a peer that does not read what stands before its close frame */
+#define CLOSE_WAIT_S     5   /* where we close by ourselves */
 #define CLOSE_REASON_MAX 123 /* bytes: a control frame holds 125 */
 #define TX_PIECE_BYTES   (1 << 20)
 
@@ -178,7 +178,7 @@ static void drop_message(struct web_socket *socket)
     release_message(socket);
 }
 
-void web_socket_close(struct web_socket *socket, uint16_t code, const char *reason)
+void web_socket_close(struct web_socket *socket, uint16_t code, const char *reason, int wait_s)
 {
     if (socket->closing || socket->goodbye)
         return;
@@ -191,7 +191,7 @@ void web_socket_close(struct web_socket *socket, uint16_t code, const char *reas
     socket->goodbye = goodbye;
     drop_message(socket);
     if (lws_partial_buffered(socket->wsi)) {
-        lws_set_timeout(socket->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_TIMEOUT_S);
+        lws_set_timeout(socket->wsi, PENDING_TIMEOUT_USER_REASON_BASE, wait_s);
         wake(socket);
     }
     web_turn_queue(socket->web, &socket->turn);
@@ -220,7 +220,7 @@ static void deliver_assembled(struct web_socket *socket, size_t last_len, bool b
 {
     struct buf message = {0};
     if (is_cut_text(socket, last_len, binary)) {
-        web_socket_close(socket, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "invalid UTF-8");
+        web_socket_close(socket, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "invalid UTF-8", CLOSE_WAIT_S);
         return;
     }
     buf_move(&message, &socket->message);
@@ -247,7 +247,7 @@ void web_lws_tick(struct web *web, int64_t now_ms)
         if (now_ms < socket->message_until_ms)
             return;
         web_link_remove(&socket->unfinished); /* also of one that is closing by itself */
-        web_socket_close(socket, LWS_CLOSE_STATUS_POLICY_VIOLATION, "a message took too long");
+        web_socket_close(socket, LWS_CLOSE_STATUS_POLICY_VIOLATION, "a message took too long", CLOSE_WAIT_S);
     }
 }
 
@@ -258,7 +258,7 @@ static void on_receive(struct web_socket *socket, const char *bytes, size_t len)
     /* What is still announced of this frame counts: it is refused before it comes. */
     size_t announced = lws_remaining_packet_payload(socket->wsi);
     if (announced + len + socket->message.len > (size_t)socket->web->options.message_size_limit) {
-        web_socket_close(socket, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "message too large");
+        web_socket_close(socket, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "message too large", CLOSE_WAIT_S);
         return;
     }
     bool whole = lws_is_final_fragment(socket->wsi);
@@ -271,7 +271,8 @@ static void on_receive(struct web_socket *socket, const char *bytes, size_t len)
     if (whole)
         deliver_assembled(socket, len, binary);
     else if (!keep_message(socket))
-        web_socket_close(socket, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too much is being sent, please try again later");
+        web_socket_close(socket, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too much is being sent, please try again later",
+                         CLOSE_WAIT_S);
 }
 
 /* The library answers with the client's own payload, or with 1002 where it finds the code wrong; not so for a single

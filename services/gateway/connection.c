@@ -208,6 +208,14 @@ void connection_enter(struct connection *connection)
     room_catch_up(connection);
 }
 
+/* Of all that is kept for it. */
+static void let_go(struct connection *connection)
+{
+    connection_leave(connection);
+    room_leave(connection);
+    outbox_deinit(&connection->outbox);
+}
+
 void connection_free(struct connection **connection)
 {
     struct connection *c = *connection;
@@ -215,9 +223,7 @@ void connection_free(struct connection **connection)
     *connection = NULL;
     log_debug("connection closed", LOG_TEXT("connection", c->client.id), LOG_TEXT("protocol", c->dialect->name),
               LOG_TEXT("reason", c->reason));
-    connection_leave(c);
-    room_leave(c);
-    outbox_deinit(&c->outbox);
+    let_go(c);
     unlink_connection(c);
     dialect_client_deinit(&c->client);
     free(c->credential);
@@ -232,7 +238,7 @@ void connection_close(struct connection *connection, uint16_t code, const char *
     connection->doomed = true;
     connection->code = code;
     connection->reason = reason;
-    web_socket_close(connection->socket, code, reason);
+    web_socket_close(connection->socket, code, reason, (int)connection->gateway->settings->close_timeout_s);
 }
 
 /* ---- Coming in */
@@ -289,6 +295,8 @@ void connection_wake(struct connection *connection)
 void connection_tell(struct connection *connection, struct dialect_occasion *occasion)
 {
     struct gateway *gateway = connection->gateway;
+    if (connection->doomed)
+        return;
     occasion->now = clock_wall_seconds();
     connection->dialect->encode(&connection->client, occasion, &gateway->scratch);
     outbox_push(&connection->outbox, &gateway->scratch);
@@ -399,8 +407,10 @@ static void end_idle(struct connection *connection)
 
 void connection_beat(struct connection *connection, int64_t now_ms)
 {
-    if (connection->doomed)
+    if (connection->doomed) {
+        let_go(connection); /* it may take its time to read why */
         return;
+    }
     if (is_idle(connection, now_ms))
         end_idle(connection);
     if (now_ms - connection->pinged_ms < ping_interval_ms(connection))

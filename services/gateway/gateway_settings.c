@@ -43,6 +43,8 @@ const struct setting gateway_settings_table[] = {
      "questions that may wait on one connection, and tool calls that may run on it", false},
     {"WS_MAX_LAG_BYTES", SETTING_INTEGER, FIELD(max_lag_bytes), "8388608", 65536, 1073741824, "bytes",
      "what may wait to be sent to one client; beyond it a slow one is closed", false},
+    {"WS_CLOSE_TIMEOUT", SETTING_INTEGER, FIELD(close_timeout_s), "90", 1, 3600, "s",
+     "how long a client that reads nothing may take to learn that, and why, it has been closed", false},
     {"WS_MAX_BUFFERED_BYTES", SETTING_INTEGER, FIELD(max_buffered_bytes), "536870912", 8388608, 1099511627776, "bytes",
      "what one process holds for all clients: messages not yet complete, questions that wait, answers under way; at "
      "three quarters of it new ones are refused",

@@ -17,6 +17,7 @@ struct gateway_settings {
     int64_t rate_limit, rate_burst;
     int64_t max_questions;
     int64_t max_lag_bytes;
+    int64_t close_timeout_s;
     int64_t max_buffered_bytes;
     int64_t answer_max_bytes;
     int64_t command_timeout_ms;

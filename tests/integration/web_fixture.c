@@ -1,4 +1,4 @@
-/* A server on web.h for test_web.py and the bench: prints its port, ends cleanly on SIGTERM (also while everything is
+/* A server on web.h for test_web_*.py and the bench: prints its port, ends cleanly on SIGTERM (also while everything is
  * open), stops listening on SIGUSR1.
  *
  *   web_fixture [max-connections [message-size-limit [body-size-limit [message-timeout-ms [budget]]]]]
@@ -89,7 +89,7 @@ static void command(struct client *client, const char *text)
         client->many_size = size;
         web_socket_want_write(client->socket);
     } else if (sscanf(text, "!close %u %n", &code, &at) == 1) {
-        web_socket_close(client->socket, (uint16_t)code, text + at);
+        web_socket_close(client->socket, (uint16_t)code, text + at, 5);
     } else if (!strcmp(text, "!ping")) {
         web_socket_ping(client->socket);
     }
