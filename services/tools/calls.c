@@ -11,6 +11,7 @@
 #include "calls.h"
 
 #include "answer.h"
+#include "cancellations.h"
 #include "clock.h"
 #include "id.h"
 #include "log.h"
@@ -23,8 +24,7 @@
 #include <sys/queue.h>
 
 #define REMEMBERED_MS 60000
-#define CANCELLED_MAX 4096 /* ids of calls that have not come yet; the oldest gives way */
-#define REPLIES_MAX   4    /* askers of one call; the oldest gives way */
+#define REPLIES_MAX   4 /* askers of one call; the oldest gives way */
 #define BUCKETS       1024
 
 enum state { QUEUED, RUNNING, ENDED, STATES };
@@ -51,13 +51,6 @@ struct call {
 };
 TAILQ_HEAD(call_list, call);
 
-/* Of a call that has not come (to this process): cancellations go to all, on another way than calls, and may be faster.
- */
-struct cancelled {
-    char id[ID_HASH_SIZE];
-    int64_t until_ms;
-};
-
 struct calls {
     struct service *service;
     const struct tools_settings *settings;
@@ -65,9 +58,8 @@ struct calls {
     size_t counts[STATES];
     struct call_list buckets[BUCKETS];
     size_t remembered_bytes;
-    struct cancelled cancelled[CANCELLED_MAX]; /* a ring */
-    size_t cancelled_count;                    /* so far */
-    uv_timer_t *timer;                         /* at the earliest expiry */
+    struct cancellations cancellations; /* of calls that have not come to this process */
+    uv_timer_t *timer;                  /* at the earliest expiry */
     struct metric *running;
     void (*idle)(void *arg);
     void *idle_arg;
@@ -333,30 +325,6 @@ static struct call *new_call(struct calls *calls, const Parley__ToolCall *messag
     return call;
 }
 
-static void remember_cancelled(struct calls *calls, const char *id)
-{
-    struct cancelled *cancelled = &calls->cancelled[calls->cancelled_count++ % CANCELLED_MAX];
-    id_hash(id, strlen(id), cancelled->id);
-    cancelled->until_ms = clock_monotonic_ms() + REMEMBERED_MS;
-}
-
-/* Looks from the newest to the first that is too old. */
-static bool is_cancelled(const struct calls *calls, const char *id)
-{
-    char hash[ID_HASH_SIZE];
-    int64_t now_ms = clock_monotonic_ms();
-    size_t oldest = calls->cancelled_count > CANCELLED_MAX ? calls->cancelled_count - CANCELLED_MAX : 0;
-    id_hash(id, strlen(id), hash);
-    for (size_t i = calls->cancelled_count; i > oldest; i--) {
-        const struct cancelled *cancelled = &calls->cancelled[(i - 1) % CANCELLED_MAX];
-        if (cancelled->until_ms <= now_ms)
-            return false;
-        if (strcmp(cancelled->id, hash) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void refuse(struct calls *calls, const Parley__ToolCall *message, const struct trace *trace,
                    struct metric *outcome, const char *reply, const char *reason)
 {
@@ -375,7 +343,7 @@ void calls_submit(struct calls *calls, const Parley__ToolCall *message, const st
         add_reply(call, reply);
         if (call->state == ENDED)
             answer_all(call);
-    } else if (is_cancelled(calls, message->call)) {
+    } else if (cancellations_hold(&calls->cancellations, message->call, clock_monotonic_ms())) {
         json_decref(*arguments);
         refuse(calls, message, trace, tool->metrics.cancelled, reply, "the call was cancelled");
     } else if (calls->counts[RUNNING] >= (size_t)calls->settings->max_concurrent &&
@@ -407,7 +375,7 @@ void calls_cancel(struct calls *calls, const char *id)
         }
     }
     if (!known)
-        remember_cancelled(calls, id);
+        cancellations_add(&calls->cancellations, id, clock_monotonic_ms() + REMEMBERED_MS);
     settle(calls);
 }
 
@@ -446,9 +414,13 @@ static void free_timer(uv_handle_t *timer)
 void calls_free(struct calls **calls)
 {
     struct calls *c = *calls;
-    for (int state = 0; state < STATES; state++)
-        while (!TAILQ_EMPTY(&c->states[state]))
-            free_call(TAILQ_FIRST(&c->states[state]));
+    for (int state = QUEUED; state <= RUNNING; state++) {
+        struct call *call;
+        while ((call = TAILQ_FIRST(&c->states[state])))
+            end_failed(call, "the tools service is shutting down", call->tool->metrics.failed);
+    }
+    while (!TAILQ_EMPTY(&c->states[ENDED]))
+        free_call(TAILQ_FIRST(&c->states[ENDED]));
     uv_close((uv_handle_t *)c->timer, free_timer);
     free(c);
     *calls = NULL;

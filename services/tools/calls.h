@@ -13,7 +13,7 @@ struct calls;
 
 /* Both are lent until calls_free(). */
 struct calls *calls_new(struct service *service, const struct tools_settings *settings);
-/* Ends what still runs, without answers. */
+/* Whatever still runs or waits is answered as failed. */
 void calls_free(struct calls **calls);
 
 /* Runs the call when its turn comes, and sends its ToolResult to `reply`; exactly once, in any case. The message,

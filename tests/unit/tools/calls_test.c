@@ -123,6 +123,7 @@ static pid_t start_tools(const struct fixture *f)
     setenv("OPS_PORT", "0", 1);
     setenv("TOOL_MAX_CONCURRENT", "2", 1);
     setenv("TOOL_MAX_QUEUED", "1", 1);
+    setenv("DRAIN_SECONDS", "1", 1);
     setenv("LOG_LEVEL", "error", 1);
     execl(PARLEY_TOOLS, PARLEY_TOOLS, (char *)NULL);
     _exit(127);
@@ -232,6 +233,17 @@ static void refuses_a_call_that_its_cancellation_overtook(void **state)
     assert_string_equal(other.text, "1");
 }
 
+static void a_drain_that_takes_too_long_answers_what_still_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct answer running, ended;
+    start_call(f, "d1", "patient", "{}", &running);
+    call(f, "d2", "calculator", "{\"expression\":\"2\"}", &ended); /* by now the first one runs */
+    kill(f->tools, SIGTERM);
+    wait_for(f, &running);
+    assert_failed(&running, "the tools service is shutting down");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(queues_and_then_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_run_a_call_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_call_that_its_cancellation_overtook, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_drain_that_takes_too_long_answers_what_still_runs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
