@@ -144,15 +144,28 @@ static void encode_tool_step(const struct dialect_occasion *occasion, struct fra
     frames_add_json(out, frame);
 }
 
-void dialect_encode_extension(const struct dialect_occasion *occasion, struct frames *out)
+bool dialect_encode_extension(const struct dialect_client *client, const struct dialect_occasion *occasion,
+                              struct frames *out)
 {
-    if (occasion->kind == DIALECT_TOOL_STARTED || occasion->kind == DIALECT_TOOL_FINISHED)
+    if (!client->extended)
+        return false;
+    switch (occasion->kind) {
+    case DIALECT_TOOL_STARTED:
+    case DIALECT_TOOL_FINISHED:
         encode_tool_step(occasion, out);
-    else if (occasion->kind == DIALECT_CANCEL_DONE || occasion->kind == DIALECT_CANCELLED)
+        return true;
+    case DIALECT_CANCEL_DONE:
+    case DIALECT_CANCELLED:
         frames_add_json(out, json_pack("{s:s, s:f}", "type", "cancelled", "timestamp", occasion->now));
-    else if (occasion->kind == DIALECT_SESSION)
+        return true;
+    case DIALECT_SESSION:
         frames_add_json(out, json_pack("{s:s, s:s}", "type", "session", "resume", occasion->id));
-    else if (occasion->kind == DIALECT_RESUMED)
+        return true;
+    case DIALECT_RESUMED:
         frames_add_json(
             out, json_pack("{s:s, s:s, s:b}", "type", "session", "resume", occasion->id, "resumed", (int)occasion->ok));
+        return true;
+    default:
+        return false;
+    }
 }

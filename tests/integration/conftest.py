@@ -1,10 +1,11 @@
-"""Fixtures that live as long as a test's file: a model server, a stack of one of each service in front of it, and a
-webhook."""
+"""Fixtures that live as long as a test's file: a model server, a stack of one of each service in front of it, a
+webhook, and a server for tests of the web alone."""
 
 import pytest
 
 from model_server import ModelServer
 from stack import Stack, has
+from web_server import Server
 from webhook import Webhook
 
 
@@ -18,6 +19,14 @@ def model():
 def webhook():
     with Webhook() as hook:
         yield hook
+
+
+@pytest.fixture(scope="module")
+def server():
+    """services/common/web.h and nothing else."""
+    running = Server()
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="module")

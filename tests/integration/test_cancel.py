@@ -11,6 +11,7 @@ import pytest
 
 from client import FINALS, connect, eventually
 from model_server import call, hang, refuse, report_results, say
+from nats_proxy import NatsProxy
 from stack import Stack, sized
 from tool_file import command_tools, running
 
@@ -340,3 +341,30 @@ def test_every_agent_is_busy(model):
                 (await waiting.ask("after that")).check_streamed()
         asyncio.run(scenario())
     assert not model.asked("queued")
+
+
+@pytest.mark.parametrize("step", ["$JS.API.STREAM.MSG.GET.KV_parley_turns", "$KV.parley_turns."])
+def test_while_an_agent_claims_it(model, step):
+    """It has the job, and is about to read or to write the turn's record: it does not answer the cancel, finds the mark,
+    and prompts nobody."""
+    model.script("claimed", hang())
+    before = len(model.asked("claimed"))
+    with Stack(model=model) as stack, NatsProxy(stack.broker.port) as proxy:
+        stack.start(router=1, gateway=1)
+        agent = stack.add("agent", NATS_URL=proxy.url)
+
+        async def scenario():
+            async with connect(stack.url) as client:
+                proxy.hold(step)
+                await client.ask_only("claimed")
+                await eventually(lambda: proxy.held, what="the claim is under way")
+                await client.send({"type": "cancel"})
+                assert (await client.collect()).types == ["cancelled"]
+                assert len(marked_turns(stack)) == 1
+                proxy.release()
+                await eventually(lambda: agent.metric("parley_turns_total", 'state="cancelled"') == 1, what="it ends so")
+                await client.ping()
+                (await client.ask("next")).check_streamed()
+        asyncio.run(scenario())
+        stack.remove(agent)
+    assert len(model.asked("claimed")) == before

@@ -1,4 +1,5 @@
-"""Section 3 of the protocols, row by row: LangBot's documented client of a pipeline, and its calls over HTTP."""
+"""Section 3 of the protocols, row by row: LangBot's documented client of a pipeline. Its groups are in
+test_langbot_groups.py, its calls over HTTP in test_langbot_rest.py."""
 
 import asyncio
 import json
@@ -8,51 +9,9 @@ import uuid
 import pytest
 
 from client import eventually
-from dialects import (PIPELINE, RESPONSE, USER_MESSAGE, LangBot, check_answer, connect, count, iso, iso_seconds, matches,
-                      number, uuid4)
+from dialects import PIPELINE, LangBot, check_answer, connect, iso_seconds, number
+from langbot import ok, pipeline, run, stack
 from model_server import call, refuse, report_results, say
-from stack import Stack, call as rest
-
-# One for each test: what is said in a pipeline stays there.
-PIPELINES = [PIPELINE, *(f"p{place}" for place in range(80))]
-CONFIG = {
-    "pipelines": [{"uuid": name, "name": name, "persona": "plain"} for name in PIPELINES],
-    "personas": [{"id": "plain", "name": "Plain", "system_prompt": "Be plain."}]}
-DONE = {"code": 0, "msg": "ok"}
-
-
-@pytest.fixture(scope="module")
-def stack(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("config") / "parley.json"
-    path.write_text(json.dumps(CONFIG))
-    with Stack(model=model, PARLEY_CONFIG=path) as running:
-        running.start(router=1, agent=1, tools=1, gateway=1)
-        yield running
-
-
-@pytest.fixture
-def pipeline():
-    """One that nobody has used."""
-    return PIPELINES.pop()
-
-
-def run(stack, scenario, **where):
-    async def connected():
-        async with connect(LangBot, stack.gateway.port, **where) as client:
-            await scenario(client)
-    asyncio.run(connected())
-
-
-def api(stack, pipeline, method, action, body=None, port=None):
-    return rest(port or stack.gateway.port, method, f"/api/v1/pipelines/{pipeline}/ws/{action}", body)
-
-
-async def ok(stack, pipeline, method, action, body=None):
-    """Its data."""
-    status, answer = await asyncio.to_thread(api, stack, pipeline, method, action, body)
-    assert status == 200 and set(answer) == {"code", "msg", "data"}, answer
-    assert answer["code"] == 0 and answer["msg"] == "ok", answer
-    return answer["data"]
 
 
 # ---- Connecting
@@ -83,14 +42,7 @@ def test_not_connecting(stack, where, says):
     async def scenario(client):
         assert client.welcome["message"] == says
         assert (await client.closed())[0] == 1000
-    run_as(stack, Refused, scenario, **where)
-
-
-def run_as(stack, kind, scenario, **where):
-    async def connected():
-        async with connect(kind, stack.gateway.port, **where) as client:
-            await scenario(client)
-    asyncio.run(connected())
+    run(stack, scenario, Refused, **where)
 
 
 def test_disconnect(stack, pipeline):
@@ -210,45 +162,6 @@ def test_a_session_remembers_on_every_connection(stack, model, pipeline):
     run(stack, scenario, pipeline=pipeline)
 
 
-# ---- Groups
-
-MENTION = {"type": "At", "target": "websocketbot"}
-
-
-@pytest.mark.parametrize("chain, content", [
-    (LangBot.chain("ai, hello"), "ai, hello"),
-    ([MENTION, {"type": "Plain", "text": " hello"}], "@websocketbot hello"),
-    ([{"type": "Plain", "text": "hello "}, MENTION], "hello @websocketbot"),
-], ids=["ai", "At first", "At last"])
-def test_in_a_group_the_bot_answers_when_it_is_meant(stack, pipeline, chain, content):
-    async def scenario(client):
-        frames = await client.ask(chain)
-        assert frames[0]["data"]["message_chain"] == chain and frames[0]["data"]["content"] == content
-        assert client.text_of(frames).startswith("You said: ")
-    run(stack, scenario, pipeline=pipeline, session="group")
-
-
-@pytest.mark.parametrize("chain", [
-    LangBot.chain("hello"), LangBot.chain("hello ai"), [{"type": "At", "target": "someone"}, *LangBot.chain("ai?")],
-    [{"type": "AtAll"}], [{"type": "Quote", "origin": [MENTION]}, *LangBot.chain(" what?")],
-], ids=["plain", "ai later", "At another", "AtAll", "quoted"])
-def test_in_a_group_it_is_silent_otherwise(stack, model, pipeline, chain):
-    async def scenario(client):
-        before = len(model.requests)
-        await client.ask_only(chain)
-        shown = (await client.expect("user_message"))["data"]
-        assert shown["id"] == 1 and shown["message_chain"] == chain
-        frames = await client.ask("ai, now")
-        assert [frames[0]["data"]["id"], frames[-1]["data"]["id"]] == [2, 3]
-        assert len(model.requests) == before + 1
-        asked = [message["content"] for message in model.requests[-1].messages]
-        assert asked == ["Be plain.", shown["content"], "ai, now"]
-        history = (await ok(stack, pipeline, "GET", "messages/group"))["messages"]
-        assert [message["id"] for message in history] == [1, 2, 3]
-        assert [message["role"] for message in history] == ["user", "user", "assistant"]
-    run(stack, scenario, pipeline=pipeline, session="group")
-
-
 # ---- Components
 
 IMAGE = "iVBORw0KGgo="
@@ -340,115 +253,6 @@ def test_a_failing_model_is_an_error_and_the_next_question_works(stack, model, p
     run(stack, scenario, pipeline=pipeline)
 
 
-# ---- Over HTTP
-
-def test_history(stack, pipeline):
-    async def scenario(client):
-        assert await ok(stack, pipeline, "GET", "messages/person") == {"messages": []}
-        seen = []
-        for number in range(3):
-            frames = await client.ask(f"number {number}")
-            seen += [frames[0]["data"], frames[-1]["data"]]
-        history = (await ok(stack, pipeline, "GET", "messages/person"))["messages"]
-        assert history == seen
-        assert all(matches(message, USER_MESSAGE if message["role"] == "user" else RESPONSE) for message in history)
-        assert await ok(stack, pipeline, "GET", "messages/group") == {"messages": []}
-    run(stack, scenario, pipeline=pipeline)
-
-
-def test_reset(stack, model, pipeline):
-    async def scenario(client):
-        async with connect(LangBot, stack.gateway.port, pipeline=pipeline, session="group") as group:
-            await group.ask("ai, stay")
-        await client.ask("to be forgotten")
-        assert await ok(stack, pipeline, "POST", "reset/person") == {"message": "Session reset successfully"}
-        assert await ok(stack, pipeline, "GET", "messages/person") == {"messages": []}
-        assert len((await ok(stack, pipeline, "GET", "messages/group"))["messages"]) == 2
-        frames = await client.ask("afterwards")
-        assert (frames[0]["data"]["id"], frames[-1]["data"]["id"]) == (1, 2)
-        assert [message["content"] for message in model.asked("afterwards")[-1].messages] == ["Be plain.", "afterwards"]
-    run(stack, scenario, pipeline=pipeline)
-
-
-CONNECTION = {"connection_id": uuid4, "session_type": LangBot.SESSION, "created_at": iso, "last_active": iso, "is_active": bool}
-STATS = {"total_connections": count, "pipelines": count, "connections_by_pipeline": dict, "connections_by_session_type": dict}
-
-
-def test_connections(stack, pipeline):
-    async def scenario(client):
-        async with connect(LangBot, stack.gateway.port, pipeline=pipeline, session="group") as group, \
-                connect(LangBot, stack.gateway.port, pipeline=PIPELINE):
-            async def settled():
-                data = await ok(stack, pipeline, "GET", "connections")
-                assert matches(data, {"stats": STATS, "connections": [CONNECTION]}), data
-                return data if data["stats"]["total_connections"] == 3 else None
-            data = await settled()
-            for _ in range(200):
-                if data:
-                    break
-                await asyncio.sleep(0.02)
-                data = await settled()
-            assert data["stats"] == {
-                "total_connections": 3, "pipelines": 2, "connections_by_pipeline": {pipeline: 2, PIPELINE: 1},
-                "connections_by_session_type": {"person": 2, "group": 1}}
-            assert {(one["connection_id"], one["session_type"], one["is_active"]) for one in data["connections"]} == {
-                (client.welcome["connection_id"], "person", True), (group.welcome["connection_id"], "group", True)}
-            active = {one["session_type"]: one["last_active"] for one in data["connections"]}
-            await client.ping()
-            later = (await ok(stack, pipeline, "GET", "connections"))["connections"]
-            later = {one["session_type"]: one["last_active"] for one in later}
-            assert later["person"] > active["person"] and later["group"] == active["group"]
-    run(stack, scenario, pipeline=pipeline)
-
-
-@pytest.mark.parametrize("message", ["hello 🙂", {"a": [1, None, "会话"]}, ["x"], 5, 0, True, False, 1.5, {}, [], "nul \0"],
-                         ids=repr)
-def test_broadcast(stack, pipeline, message):
-    async def scenario(client):
-        async with connect(LangBot, stack.gateway.port, pipeline=pipeline, session="group") as group, \
-                connect(LangBot, stack.gateway.port, pipeline=PIPELINE) as stranger:
-            assert await ok(stack, pipeline, "POST", "broadcast", {"message": message}) == {
-                "message": "Broadcast sent successfully"}
-            for member in (client, group):
-                heard = (await member.expect("broadcast"))["message"]
-                assert heard == message and type(heard) is type(message)
-            await stranger.ping()
-    run(stack, scenario, pipeline=pipeline)
-
-
-@pytest.mark.parametrize("body", [None, b"", {}, {"message": None}, {"msg": "x"}, [], "message", 5], ids=repr)
-def test_a_broadcast_of_nothing(stack, body):
-    assert api(stack, PIPELINE, "POST", "broadcast", body) == (400, {"code": -1, "msg": "message is required"})
-
-
-@pytest.mark.parametrize("body", [b"{", b"hello", b"{} {}", b'{"message":"\xff"}', b"[" * 10000], ids=lambda b: repr(b)[:20])
-def test_a_broadcast_of_garbage(stack, body):
-    status, answer = api(stack, PIPELINE, "POST", "broadcast", body)
-    assert status == 400 and matches(answer, {"code": -1, "msg": str})
-
-
-CALLS = [("GET", "messages/person"), ("POST", "reset/person"), ("GET", "connections"), ("POST", "broadcast")]
-
-
-@pytest.mark.parametrize("method, action", CALLS)
-@pytest.mark.parametrize("unknown", [str(uuid.uuid4()), "x" * 300, "%E4%BC%9A", "a%20b"], ids=lambda name: name[:8])
-def test_an_unknown_pipeline_is_404(stack, method, action, unknown):
-    assert api(stack, unknown, method, action, {"message": "x"} if action == "broadcast" else None) == (
-        404, {"code": -1, "msg": "Pipeline not found"})
-
-
-@pytest.mark.parametrize("method, action", [("GET", "messages/both"), ("POST", "reset/Person")])
-def test_an_unknown_session_is_400(stack, method, action):
-    assert api(stack, PIPELINE, method, action) == (
-        400, {"code": -1, "msg": "session_type must be person or group"})
-
-
-@pytest.mark.parametrize("method, action", CALLS)
-def test_other_methods_are_405(stack, method, action):
-    status, answer = api(stack, PIPELINE, "POST" if method == "GET" else "GET", action)
-    assert status == 405 and matches(answer, {"code": -1, "msg": str}), answer
-
-
 # ---- Beyond the original
 
 class Extended(LangBot):
@@ -479,7 +283,7 @@ def test_cancel_and_tool_steps(stack, model, pipeline):
             assert (other.text_of(seen) + "word").startswith("word word")
             assert client.text_of(await client.ask("next")) == "You said: next"
             assert other.text_of(await other.collect_final()) == "You said: next"
-    run_as(stack, Extended, scenario, pipeline=pipeline, parley=1)
+    run(stack, scenario, Extended, pipeline=pipeline, parley=1)
 
 
 def test_many_members_see_the_same(stack, model, pipeline):

@@ -95,6 +95,30 @@ def test_no_agent_comes_back_in_time(stack, model):
     asyncio.run(scenario())
 
 
+def test_a_frozen_agent_that_nobody_replaces(stack, model):
+    """It is there, and says nothing: asking it costs the time-out each time, and the client an error within bounds. When
+    it wakes up, it finds that it was given up."""
+    gateway = stack.add("gateway", TURN_SILENCE_MS=500, TURN_LOST_TIMEOUT_MS=3000)
+    model.script("icy", say(TEXT * 20, delay=0.05))
+    [frozen] = stack.running("agent")
+
+    async def scenario():
+        async with connect(f"ws://127.0.0.1:{gateway.port}/ws/agent") as client:
+            await client.ask_only("icy")
+            await client.until_chunk()
+            frozen.freeze()
+            begun = time.monotonic()
+            rest = await client.collect(30)
+            assert rest.final["type"] == "error" and rest.final["error"].startswith("Streaming failed: ")
+            assert 2.5 < time.monotonic() - begun < 15
+            await client.ping()
+            frozen.thaw()
+            await eventually(lambda: not model.open_streams(), what="the provider's stream is closed")
+            assert len(model.asked("icy")) == 1
+            (await client.ask("awake")).check_streamed()
+    asyncio.run(scenario())
+
+
 def test_a_frozen_agent_that_wakes_up_adds_nothing(stack, model):
     model.script("freezes", say(TEXT, delay=0.02))
     [frozen] = stack.running("agent")

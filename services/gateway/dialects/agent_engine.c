@@ -219,18 +219,12 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
     case DIALECT_TOOL_NOT_FOUND:
         add_error(out, occasion->now, "Tool not found: ", occasion->tool.data, occasion->tool.len);
         break;
-    case DIALECT_TOOL_STARTED:
-    case DIALECT_TOOL_FINISHED:
-    case DIALECT_SESSION:
-    case DIALECT_RESUMED:
-        if (client->extended)
-            dialect_encode_extension(occasion, out);
-        break;
     case DIALECT_CANCELLED:
     case DIALECT_CANCEL_DONE:
-        dialect_encode_extension(occasion, out); /* the extension's own shape is this protocol's */
+        add_status(out, occasion->now, "cancelled");
         break;
-    default: /* not of this protocol */
+    default: /* of the extension, or not of this protocol */
+        dialect_encode_extension(client, occasion, out);
         break;
     }
 }

@@ -200,18 +200,8 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
         add_apology(occasion, out);
         break;
     case DIALECT_CANCELLED:
-        if (client->extended)
-            dialect_encode_extension(occasion, out);
-        else
+        if (!dialect_encode_extension(client, occasion, out))
             add_apology(occasion, out);
-        break;
-    case DIALECT_TOOL_STARTED:
-    case DIALECT_TOOL_FINISHED:
-    case DIALECT_CANCEL_DONE:
-    case DIALECT_SESSION:
-    case DIALECT_RESUMED:
-        if (client->extended)
-            dialect_encode_extension(occasion, out);
         break;
     case DIALECT_CONTACT_STORED:
         add_stored(occasion, out);
@@ -223,7 +213,8 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
     case DIALECT_BROADCAST:
         add_broadcast(occasion, out);
         break;
-    default: /* not of this protocol */
+    default: /* of the extension, or not of this protocol */
+        dialect_encode_extension(client, occasion, out);
         break;
     }
 }

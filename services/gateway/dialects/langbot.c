@@ -247,16 +247,11 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
     case DIALECT_REFUSED:
         add_error(out, "", occasion->reason);
         break;
-    case DIALECT_TOOL_STARTED:
-    case DIALECT_TOOL_FINISHED:
-    case DIALECT_CANCEL_DONE:
-        if (client->extended)
-            dialect_encode_extension(occasion, out);
-        break;
     case DIALECT_BROADCAST:
         add_broadcast(occasion, out);
         break;
-    default: /* not of this protocol */
+    default: /* of the extension, or not of this protocol */
+        dialect_encode_extension(client, occasion, out);
         break;
     }
 }

@@ -124,8 +124,7 @@ static void encode_tool_step(const struct dialect_client *client, const struct d
         add_tool_status(out, "tool_calling", occasion->tool, "正在调用工具: ", "");
     else
         add_tool_status(out, "tool_completed", occasion->tool, "工具 ", " 执行完成");
-    if (client->extended)
-        dialect_encode_extension(occasion, out);
+    dialect_encode_extension(client, occasion, out);
 }
 
 static void encode(const struct dialect_client *client, const struct dialect_occasion *occasion, struct frames *out)
@@ -150,15 +149,11 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
         add_error(out, "处理出错: ", occasion->reason);
         break;
     case DIALECT_CANCELLED: /* in another of the user's windows, for example */
-        if (client->extended)
-            dialect_encode_extension(occasion, out);
-        else
+        if (!dialect_encode_extension(client, occasion, out))
             add_error(out, "处理出错: ", dialect_span_of("回答已取消"));
         break;
-    case DIALECT_CANCEL_DONE:
-        dialect_encode_extension(occasion, out);
-        break;
-    default: /* not of this protocol */
+    default: /* of the extension, or not of this protocol */
+        dialect_encode_extension(client, occasion, out);
         break;
     }
 }

@@ -264,18 +264,8 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
         add_failure(client, occasion, occasion->reason, out);
         break;
     case DIALECT_CANCELLED:
-        if (client->extended)
-            dialect_encode_extension(occasion, out);
-        else
+        if (!dialect_encode_extension(client, occasion, out))
             add_failure(client, occasion, dialect_span_of("cancelled"), out);
-        break;
-    case DIALECT_TOOL_STARTED:
-    case DIALECT_TOOL_FINISHED:
-    case DIALECT_CANCEL_DONE:
-    case DIALECT_SESSION:
-    case DIALECT_RESUMED:
-        if (client->extended)
-            dialect_encode_extension(occasion, out);
         break;
     case DIALECT_STATUS:
         add_status(client, occasion, out);
@@ -286,7 +276,8 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
     case DIALECT_IDLE:
         add_notice(out, "connection_closed", client, occasion->now, "连接已关闭");
         break;
-    default: /* not of this protocol */
+    default: /* of the extension, or not of this protocol */
+        dialect_encode_extension(client, occasion, out);
         break;
     }
 }
