@@ -28,6 +28,7 @@ static enum answer_news on_accepted(struct turn *turn, const Parley__Event *even
     if (within_ms <= 0) /* it lay ahead of the router when that accepted: our clocks differ */
         within_ms = turn->gateway->settings->command_timeout_ms;
     turn_accepted(turn, within_ms > most_ms ? most_ms : within_ms);
+    answer_number(&turn->answer, event->accepted->message_id, clock_wall_ms()); /* should Started be lost */
     answer_set_apology(&turn->answer, event->accepted->apology.data, event->accepted->apology.len);
     return ANSWER_KNOWN;
 }

@@ -84,6 +84,7 @@ static void accept_ask(const struct ask *ask)
     accepted.start_deadline_ms = ask->start_deadline_ms;
     if (ask->apology)
         accepted.apology = (ProtobufCBinaryData){strlen(ask->apology), (uint8_t *)ask->apology};
+    accepted.message_id = ask->answer_id;
     event.accepted = &accepted;
     router_send_event(ask->router, ask->reply, &ask->trace, &event);
     metric_add(ask->router->metrics.accepted, 1);
