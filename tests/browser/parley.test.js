@@ -97,6 +97,8 @@ test('contact', () => {
     { type: 'contact_request_received', message: 'R' });
   assert.deepEqual(types(messages), ['started', 'completed', 'failed', 'notice']);
   assert.equal(messages[1].text, 'a');
+  socket.say({ type: 'chat_message', message: 'to all', sender: 'assistant' });
+  assert.deepEqual(messages.at(-1), { type: 'broadcast', message: 'to all' });
 });
 
 test('langbot: cumulative, each frame instead of the one before', () => {
@@ -112,6 +114,17 @@ test('langbot: cumulative, each frame instead of the one before', () => {
   assert.deepEqual(messages.filter(({ type }) => type === 'asked').map(({ own }) => own), [true, false]);
   assert.equal(messages[3].delta, 'b');
   assert.equal(messages[4].text, 'abc');
+});
+
+test('langbot: answers side by side, and a tool before the first word', () => {
+  const { chat, socket, messages } = opened({ protocol: 'langbot' });
+  chat.send('q');
+  chat.send('r');
+  const response = (id, content, final = false) => ({ type: 'response', data: { id, content, is_final: final } });
+  const tool = { type: 'tool', id: '1', name: 'n', status: 'running' };
+  socket.say(tool, response(2, 'a'), response(4, 'x'), response(2, 'ab'), response(4, 'xy', true), response(2, 'abc', true), tool);
+  assert.deepEqual(types(messages), ['started', 'tool', 'text', 'started', 'text', 'text', 'completed', 'completed', 'started', 'tool']);
+  assert.deepEqual(messages.filter(({ delta }) => delta).map(({ id, delta }) => `${id} ${delta}`), ['2 a', '4 x', '2 b']);
 });
 
 test('minimal', () => {
@@ -132,7 +145,7 @@ test('tool steps and cancel, in every protocol', () => {
     assert.ok(chat.cancel());
     assert.deepEqual(socket.sent.at(-1), { type: 'cancel' });
     socket.say({ type: 'tool', id: '1', name: 'n', status: 'running' }, { type: 'cancelled' });
-    assert.deepEqual(types(messages), ['tool', 'cancelled']);
+    assert.deepEqual(types(messages), ['started', 'tool', 'cancelled']);
   }
 });
 
@@ -184,6 +197,24 @@ test('an answer is resumed from its last byte', () => {
   assert.match(sockets[2].address, /offset=3/);
   sockets[2].say({ type: 'session', resume: 'other', resumed: false });
   assert.deepEqual(types(again.messages), ['failed', 'session']);
+});
+
+test('an end that was received is not told again', () => {
+  const { chat, socket, messages } = opened();
+  socket.say({ type: 'session', resume: 'token' });
+  chat.send('q');
+  socket.say({ type: 'stream_start' }, { type: 'stream_chunk', content: 'a' }, { type: 'stream_end' });
+  socket.lose();
+  mock.timers.tick(4000);
+  sockets[1].open();
+  const before = messages.length;
+  sockets[1].say({ type: 'session', resume: 'token', resumed: true }, { type: 'stream_start' }, { type: 'stream_chunk', content: 'a' },
+    { type: 'stream_end' });
+  assert.deepEqual(types(messages.slice(before)), ['session']);
+  chat.send('r');
+  sockets[1].say({ type: 'stream_start' }, { type: 'stream_chunk', content: 'b' }, { type: 'stream_end' });
+  assert.deepEqual(types(messages.slice(before)), ['session', 'started', 'text', 'completed']);
+  assert.equal(messages.at(-1).text, 'b');
 });
 
 test('close() is for good, and ends what was asked', () => {

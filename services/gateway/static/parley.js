@@ -56,7 +56,7 @@ const HANDLERS = ['onMessage', 'onBroadcast', 'onState', 'onFrame'];
 const SETTLED_MS = 10000;
 
 /* What differs between the protocols: where they live, what is sent, and what a frame that comes means. `read` is given
- * the frame and the connection's `answer`, { text } of the answer under way, and returns messages. */
+ * the frame, the connection's `answer`, { text } of the answer under way, and the connection; it returns messages. */
 export const protocols = {
   agent_engine: {
     title: 'Agent engine',
@@ -66,8 +66,8 @@ export const protocols = {
     ask: (text, o) => ({ type: o.stream ? 'streaming_query' : 'agent_query', query: text }),
     read(frame, answer) {
       switch (frame.type) {
-        case 'stream_start': return [begin(answer)];
-        case 'status': return [begin(answer)];
+        case 'stream_start': return begin(answer);
+        case 'status': return begin(answer);
         case 'stream_chunk': return [more(answer, frame.content)];
         case 'stream_end': return [end(answer)];
         case 'agent_response': return [end(answer, frame.content, { vendor: frame.vendor })];
@@ -91,10 +91,10 @@ export const protocols = {
     read(frame, answer) {
       switch (frame.type) {
         case 'processing_start': return [];
-        case 'stream_start': return [begin(answer)];
+        case 'stream_start': return begin(answer);
         case 'stream_chunk': return [more(answer, frame.content)];
         case 'stream_end': return [end(answer, frame.full_content)];
-        case 'text_response': return [begin(answer), end(answer, frame.content)];
+        case 'text_response': return [...begin(answer), end(answer, frame.content)];
         case 'cancelled': return [{ type: 'cancelled' }];
         case 'error': return [{ type: 'failed', error: frame.error && frame.error.message }];
         case 'connection_closed': return [{ type: 'notice', text: frame.message, frame }];
@@ -108,11 +108,11 @@ export const protocols = {
     path: () => '/contact',
     ping: { type: 'ping' },
     ask: (text) => ({ type: 'chat_message', message: text, timestamp: new Date().toISOString() }),
-    read(frame, answer) {
+    read(frame, answer, connection) {
       switch (frame.type) {
-        case 'chat_message_received': return [begin(answer)];
-        case 'chat_message':
-          if (frame.sender !== 'assistant') return [{ type: 'broadcast', message: frame.message }];
+        case 'chat_message_received': return begin(answer);
+        case 'chat_message': /* the owner's broadcast looks like an answer, to a question that nobody has asked */
+          if (!connection.pending && !connection.repeats) return [{ type: 'broadcast', message: frame.message }];
           return [end(answer, frame.message)];
         case 'contact_request_received': return [{ type: 'notice', text: frame.message, frame }];
         case 'broadcast': return [{ type: 'broadcast', message: frame.message }];
@@ -161,7 +161,7 @@ export const protocols = {
       if (frame.type === 'cancelled') return [{ type: 'cancelled' }];
       if (frame.type !== 'status') return [];
       switch (frame.status) {
-        case 'thinking': return [begin(answer)];
+        case 'thinking': return begin(answer);
         case 'completed': return [end(answer)];
         default: return [];
       }
@@ -189,8 +189,7 @@ export class Connection {
     this.socket = null;
     this.attempt = 0;
     this.resume = this.options.resume;
-    /* The answer under way: its text so far. `going`: that is the beginning of what comes next. */
-    this.answer = { text: this.options.answered || '', going: Boolean(this.resume) };
+    this.answer = newAnswer(this.options.answered, Boolean(this.resume));
     this.pending = this.resume && this.options.answered !== undefined ? 1 : 0; /* questions without a final message */
   }
 
@@ -298,6 +297,7 @@ export class Connection {
     if (this.since && performance.now() - this.since > SETTLED_MS) this.attempt = 0;
     this.since = 0;
     this.answer.going = this.pending > 0;
+    this.settled = this.pending === 0; /* then only an end that the gateway does not know to be received can go on */
     if (!this.resume) this.#giveUp();
     if (this.attempt >= this.options.tries) {
       this.#giveUp();
@@ -314,7 +314,7 @@ export class Connection {
   #giveUp() {
     const unanswered = this.pending;
     this.pending = 0;
-    this.answer = { text: '' };
+    this.answer = newAnswer();
     const message = { type: 'failed', error: 'the connection was lost', lost: true };
     for (let i = 0; i < unanswered; i++) this.onMessage(message);
   }
@@ -328,22 +328,34 @@ export class Connection {
     this.onFrame({ direction: 'in', text, frame, time: performance.now() });
     if (!frame || typeof frame !== 'object') return;
     if (this.options.extended && frame.type === 'session') this.#session(frame);
-    else if (this.options.extended && frame.type === 'tool') this.onMessage(frame);
-    else for (const message of this.protocol.read(frame, this.answer, this)) this.#tell(message);
+    else for (const message of this.#read(frame)) this.#tell(message);
+  }
+
+  /* A tool may run before an answer's first word: where nothing else says that it begins, this does. */
+  #read(frame) {
+    if (this.options.extended && frame.type === 'tool') return [...begin(this.answer), frame];
+    return this.protocol.read(frame, this.answer, this);
   }
 
   /* `resumed` false: no answer goes on. What was asked has not come to the gateway, or is not known there any more. */
   #session(frame) {
     this.resume = frame.resume;
     if (frame.resumed === false) this.#giveUp();
+    this.repeats = frame.resumed === true && this.settled;
     this.onMessage({ type: 'session', resume: frame.resume });
   }
 
   #tell(message) {
+    if (this.repeats) {
+      this.repeats = !FINAL.includes(message.type);
+      if (!this.repeats) this.answer = newAnswer();
+      return;
+    }
     if (FINAL.includes(message.type)) {
       this.pending = message.type === 'cancelled' ? 0 : Math.max(0, this.pending - 1);
-      this.answer.text = '';
-      this.answer.going = false;
+      const { byId } = this.answer; /* others' answers go on beside it */
+      this.answer = newAnswer();
+      if (message.type === 'completed' || this.pending) this.answer.byId = byId;
     }
     if (message.type === 'broadcast') this.onBroadcast(message);
     else this.onMessage(message);
@@ -355,10 +367,17 @@ export class Connection {
   }
 }
 
+/* The answer under way: its text so far; `going`: that is the beginning of what comes next; `begun`: this has been told;
+ * `byId`: langbot's answers, the text of each. */
+function newAnswer(text = '', going = false) {
+  return { text, going, begun: false, byId: new Map() };
+}
+
 function begin(answer) {
+  if (answer.begun || answer.byId.size) return [];
   if (!answer.going) answer.text = '';
-  answer.going = false;
-  return { type: 'started' };
+  Object.assign(answer, { going: false, begun: true });
+  return [{ type: 'started' }];
 }
 
 function more(answer, delta) {
@@ -370,19 +389,17 @@ function end(answer, text = answer.text, extra = {}) {
   return { type: 'completed', text, ...extra };
 }
 
-/* langbot's frames hold all of the answer so far, and its id tells answers apart. */
-function langbotResponse(data, answer) {
-  const messages = [];
-  if (answer.id !== data.id) {
-    answer.id = data.id;
-    messages.push({ ...begin(answer), id: data.id });
-  }
-  const text = data.content;
-  if (!data.is_final) {
-    messages.push({ type: 'text', text, delta: text.slice(answer.text.length), id: data.id });
-    answer.text = text;
+/* langbot's frames hold all of the answer so far. Its id tells answers apart, which may come side by side. */
+function langbotResponse({ id, content, is_final: isFinal }, answer) {
+  const had = answer.byId.get(id);
+  const messages = had === undefined && !answer.begun ? [{ type: 'started', id }] : [];
+  answer.begun = false;
+  if (isFinal) {
+    answer.byId.delete(id);
+    messages.push({ ...end(answer, content), id });
   } else {
-    messages.push(end(answer, text, { id: data.id }));
+    answer.byId.set(id, content);
+    messages.push({ type: 'text', text: content, delta: content.slice((had || '').length), id });
   }
   return messages;
 }

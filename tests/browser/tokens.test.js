@@ -1,0 +1,115 @@
+/* Who may come in, from a browser: it can give a WebSocket a token by the address alone, and a call by a header too. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { connect, exact, isText, request, startsWith } from './sockets.js';
+import { stage } from './stage.js';
+
+const PIPELINE = '/api/v1/pipelines/11111111-1111-4111-8111-111111111111/ws';
+const WELCOMES = {
+  '/ws/agent': 'connected', '/ws/chat': 'connection_established', '/contact': 'connection_established', [`${PIPELINE}/connect`]: 'connected',
+};
+const [OWNER, USER, STRANGER] = ['owner-secret', 'user-secret', 'nobody-knows-it'];
+const entry = (token, user, roles) => ({ sha256: createHash('sha256').update(token).digest('hex'), user, roles });
+let on, directory;
+const refusals = [];
+
+before(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'parley-tokens-'));
+  const file = join(directory, 'tokens.json');
+  writeFileSync(file, JSON.stringify({ tokens: [entry(OWNER, 'ada', ['owner']), entry(USER, 'bob', [])] }));
+  on = await stage({}, { TOKENS_FILE: file, HOST: '127.0.0.1', WS_MAX_CONNECTIONS: 20 });
+  on.page.on('console', (message) => refusals.push(message.text()));
+});
+after(async () => {
+  await on?.clear();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/* The script is told 1006 and no more; only the browser's console has the status. */
+async function expectRefused(path, status) {
+  refusals.length = 0;
+  await (await connect(on.page, path)).expectClose(1006);
+  assert.match(refusals.join(), status === 401 ? /HTTP Authentication failed/ : new RegExp(`Unexpected response code: ${status}`), path);
+}
+
+test('a socket needs a token that is known', async () => {
+  for (const [path, type] of Object.entries(WELCOMES)) {
+    await expectRefused(path, 401);
+    await expectRefused(`${path}?token=${STRANGER}`, 401);
+    const client = await connect(on.page, `${path}?token=${USER}`);
+    assert.equal((await client.receive()).type, type);
+    await client.close();
+  }
+});
+
+test('minimal: the token may come with the question, and a user is nobody else', async () => {
+  await expectRefused(`/ws/chat/bob?token=${STRANGER}`, 401);
+  await expectRefused(`/ws/chat/bob?token=${OWNER}`, 403);
+  const client = await connect(on.page, '/ws/chat/bob');
+  for (const token of [undefined, STRANGER, OWNER]) {
+    await client.send({ query: 'hello', token });
+    await client.expect({ type: 'error', content: startsWith('处理出错: ') });
+  }
+  await client.send({ query: 'hello', token: USER });
+  await client.expect({ type: 'status', status: 'thinking', data: { message: '正在思考...' } });
+  const frames = await client.collect('chunk');
+  assert.equal(frames.slice(0, -1).map(({ content }) => content).join(''), 'You said: hello');
+  await client.close();
+});
+
+test('calls over HTTP: every user, or the owner alone', async () => {
+  const body = JSON.stringify({ message: 'x' });
+  for (const [method, path, owners, failure] of [
+    ['GET', '/ws/status', false, { status: 'error', message: isText }], ['GET', '/ws/handlers', false, { status: 'error', message: isText }],
+    ['GET', '/ws/statistics', true, { error: isText }], ['GET', '/api/v1/contacts', true, { error: isText }],
+    ['POST', '/api/v1/contacts/broadcast', true, { error: isText }], ['GET', `${PIPELINE}/messages/person`, false, { code: -1, msg: isText }],
+    ['POST', `${PIPELINE}/reset/person`, true, { code: -1, msg: isText }], ['GET', `${PIPELINE}/connections`, true, { code: -1, msg: isText }],
+    ['POST', `${PIPELINE}/broadcast`, true, { code: -1, msg: isText }],
+  ]) {
+    const call = (headers, argument = '') => request(on.page, method, path + argument, method === 'POST' ? body : undefined, headers);
+    for (const response of [await call(), await call({ Authorization: `Bearer ${STRANGER}` }), await call({}, `?token=${STRANGER}`)])
+      exact(response, { status: 401, type: 'application/json', body: failure }, path);
+    for (const response of [await call({ Authorization: `Bearer ${USER}` }), await call({}, `?token=${USER}`)]) {
+      if (owners) exact(response, { status: 403, type: 'application/json', body: failure }, path);
+      else assert.equal(response.status, 200, path);
+    }
+    assert.equal((await call({ Authorization: `Bearer ${OWNER}` })).status, 200, path);
+  }
+});
+
+test('parley.js brings its token along', async () => {
+  for (const protocol of ['agent_engine', 'yychat', 'contact', 'langbot', 'minimal']) {
+    const end = await on.page.evaluate(async ([name, token]) => {
+      const { connect: open } = await import('/static/parley.js');
+      let chat;
+      const message = await new Promise((resolve) => {
+        chat = open({
+          protocol: name, token, user: 'bob', tries: 0,
+          onState({ state, reason }) {
+            if (state === 'connected') chat.send('hello');
+            if (state === 'offline') resolve({ reason });
+          },
+          onMessage: (told) => ['completed', 'failed'].includes(told.type) && resolve(told),
+        });
+      });
+      chat.close();
+      return message;
+    }, [protocol, USER]);
+    assert.equal(end.text, 'You said: hello', JSON.stringify(end));
+  }
+});
+
+test('above the limit of connections nobody may connect', async () => {
+  const address = `/ws/agent?token=${USER}`;
+  const clients = [];
+  for (let i = 0; i < 20; i++) {
+    clients.push(await connect(on.page, address));
+    assert.equal((await clients.at(-1).receive()).type, 'connected');
+  }
+  await expectRefused(address, 503);
+  for (const client of clients) await client.close();
+});
