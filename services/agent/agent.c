@@ -117,7 +117,10 @@ static void make_metrics(struct agent_metrics *out, struct metrics *in)
     out->answer_bytes = metrics_counter(in, "parley_answer_bytes_total", "answer text from providers", NULL);
     out->prompt_tokens = metrics_counter(in, tokens, tokens_help, "kind=\"prompt\"");
     out->answer_tokens = metrics_counter(in, tokens, tokens_help, "kind=\"answer\"");
-    out->provider_errors = metrics_counter(in, "parley_provider_errors_total", "answers that providers failed", NULL);
+    out->provider_requests = metrics_counter(in, "parley_provider_requests_total",
+                                             "what providers were asked: one for each part of an answer", NULL);
+    out->provider_errors =
+        metrics_counter(in, "parley_provider_errors_total", "requests that providers failed, after all tries", NULL);
     out->tools_ok = metrics_counter(in, tools, tools_help, "status=\"ok\"");
     out->tools_failed = metrics_counter(in, tools, tools_help, "status=\"failed\"");
     out->checkpoints = metrics_counter(in, "parley_checkpoints_total", "records of turns written", NULL);
@@ -126,14 +129,16 @@ static void make_metrics(struct agent_metrics *out, struct metrics *in)
 static void make_completion_options(struct agent *agent)
 {
     const struct agent_settings *settings = agent->settings;
-    size_t len = strlen(settings->base_url);
+    const struct agent_model model = agent_settings_model(settings);
+    size_t len = strlen(model.base_url);
 
-    while (len > 0 && settings->base_url[len - 1] == '/')
+    while (len > 0 && model.base_url[len - 1] == '/')
         len--;
-    agent->base_url = mem_strndup(settings->base_url, len);
+    agent->base_url = mem_strndup(model.base_url, len);
+    agent->continuation = agent_settings_continuation(settings);
     agent->completion = (struct completion_options){
         .provider = provider_find(settings->provider),
-        .endpoint = {.base_url = agent->base_url, .api_key = settings->api_key},
+        .endpoint = {.base_url = agent->base_url, .api_key = model.api_key},
         .connect_timeout_ms = settings->connect_timeout_ms,
         .first_token_timeout_ms = settings->first_token_timeout_ms,
         .stall_timeout_ms = settings->stall_timeout_ms,

@@ -21,7 +21,7 @@ struct agent_metrics {
     struct metric *first_token_seconds, *turn_seconds;
     struct metric *chunks, *answer_bytes;
     struct metric *prompt_tokens, *answer_tokens;
-    struct metric *provider_errors;
+    struct metric *provider_requests, *provider_errors;
     struct metric *tools_ok, *tools_failed;
     struct metric *checkpoints;
 };
@@ -32,6 +32,7 @@ struct agent {
     struct bus *bus;
     uv_loop_t *loop;
     struct http_client *http;
+    enum continuation continuation;
     struct completion_options completion;
     char *base_url;
     struct wire_arena *jobs;  /* for a turn's own job (turn_job()), which is needed beside other messages */

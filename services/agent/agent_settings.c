@@ -11,12 +11,27 @@
 #define HOUR_MS     (60 * 60 * 1000)
 #define CALLS_MAX   4999 /* of a turn: each is two steps, and gateways take fewer than 10,000 */
 
+#define OPENAI_URL   "https://api.openai.com/v1"
+#define OPENAI_MODEL "gpt-4o-mini"
+#define DEMO_MODEL   "demo"
+
 const struct setting agent_settings_table[] = {
     {"LLM_PROVIDER", SETTING_TEXT, FIELD(provider), "openai", 1, 64, "", "which kind of model provider answers", false},
-    {"OPENAI_BASE_URL", SETTING_TEXT, FIELD(base_url), "http://127.0.0.1:8090/v1", 1, 2048, "",
-     "where an OpenAI-compatible provider listens; the default is the demo model", false},
-    {"OPENAI_API_KEY", SETTING_TEXT, FIELD(api_key), NULL, 1, 4096, "", "the key that the provider asks for", true},
-    {"OPENAI_MODEL", SETTING_TEXT, FIELD(model), "demo", 1, 256, "", "the model for personas that name none", false},
+    {"OPENAI_BASE_URL", SETTING_TEXT, FIELD(base_url), NULL, 1, 2048, "",
+     "where an OpenAI-compatible provider listens; not set: " OPENAI_URL " with OPENAI_API_KEY, DEMO_MODEL_URL without",
+     false},
+    {"OPENAI_API_KEY", SETTING_TEXT, FIELD(api_key), NULL, 1, 4096, "",
+     "the key that the provider asks for; the demo model is never told it", true},
+    {"OPENAI_MODEL", SETTING_TEXT, FIELD(model), NULL, 1, 256, "",
+     "the model for personas that name none; not set: " OPENAI_MODEL ", or " DEMO_MODEL " where the demo model answers",
+     false},
+    {"DEMO_MODEL_URL", SETTING_TEXT, FIELD(demo_model_url), "http://127.0.0.1:8090/v1", 1, 2048, "",
+     "the model that answers while neither OPENAI_BASE_URL nor OPENAI_API_KEY is set", false},
+    {"LLM_CONTINUATION", SETTING_CHOICE, FIELD(continuation), "auto", 0, 0, "auto|prefix|vllm|ask",
+     "how the model goes on with an answer that broke off: by an assistant's message at the end (prefix; vllm: with "
+     "its "
+     "continue_final_message), or asked in words; auto: in words at OpenAI, which has nothing else, prefix elsewhere",
+     false},
     {"LLM_CONNECT_TIMEOUT_MS", SETTING_INTEGER, FIELD(connect_timeout_ms), "5000", 10, HOUR_MS, "ms",
      "how long connecting to the provider may take", false},
     {"LLM_FIRST_TOKEN_TIMEOUT_MS", SETTING_INTEGER, FIELD(first_token_timeout_ms), "60000", 10, HOUR_MS, "ms",
@@ -61,6 +76,36 @@ const struct setting agent_settings_table[] = {
      false},
     {0}};
 
+struct agent_model agent_settings_model(const struct agent_settings *settings)
+{
+    const char *name = settings->model;
+
+    if (settings->base_url == NULL && settings->api_key == NULL)
+        return (struct agent_model){.base_url = settings->demo_model_url, .name = name ? name : DEMO_MODEL};
+    return (struct agent_model){.base_url = settings->base_url ? settings->base_url : OPENAI_URL,
+                                .api_key = settings->api_key,
+                                .name = name ? name : OPENAI_MODEL};
+}
+
+enum continuation agent_settings_continuation(const struct agent_settings *settings)
+{
+    static const char openai[] = "https://api.openai.com/";
+
+    if (strcmp(settings->continuation, "ask") == 0)
+        return CONTINUE_ASK;
+    if (strcmp(settings->continuation, "vllm") == 0)
+        return CONTINUE_VLLM;
+    bool automatic = strcmp(settings->continuation, "auto") == 0;
+    bool is_openai = strncmp(agent_settings_model(settings).base_url, openai, strlen(openai)) == 0;
+    return automatic && is_openai ? CONTINUE_ASK : CONTINUE_PREFIX;
+}
+
+/* NULL is one: not set. */
+static bool is_url(const char *text)
+{
+    return text == NULL || strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+}
+
 int agent_settings_check(const void *values, char *reason, size_t reason_size)
 {
     const struct agent_settings *settings = values;
@@ -69,9 +114,10 @@ int agent_settings_check(const void *values, char *reason, size_t reason_size)
         snprintf(reason, reason_size, "LLM_PROVIDER: there is no provider '%s'", settings->provider);
         return ERR_INVALID;
     }
-    if (strncmp(settings->base_url, "http://", 7) != 0 && strncmp(settings->base_url, "https://", 8) != 0) {
-        snprintf(reason, reason_size, "OPENAI_BASE_URL: '%s' begins neither with http:// nor with https://",
-                 settings->base_url);
+    if (!is_url(settings->base_url) || !is_url(settings->demo_model_url)) {
+        bool demo = is_url(settings->base_url);
+        snprintf(reason, reason_size, "%s: '%s' begins neither with http:// nor with https://",
+                 demo ? "DEMO_MODEL_URL" : "OPENAI_BASE_URL", demo ? settings->demo_model_url : settings->base_url);
         return ERR_INVALID;
     }
     if (!id_is_token(settings->pool, strlen(settings->pool))) {

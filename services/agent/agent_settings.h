@@ -2,10 +2,14 @@
 #ifndef PARLEY_AGENT_SETTINGS_H
 #define PARLEY_AGENT_SETTINGS_H
 
+#include "provider.h"
 #include "settings.h"
 
 struct agent_settings {
-    char *provider, *base_url, *api_key, *model;
+    char *provider;
+    char *base_url, *api_key, *model; /* NULL: not set. agent_settings_model() knows what is asked then */
+    char *demo_model_url;
+    char *continuation;
     int64_t connect_timeout_ms, first_token_timeout_ms, stall_timeout_ms, total_timeout_ms, retry_after_max_ms,
         max_event_bytes;
     char *pool;
@@ -17,6 +21,15 @@ struct agent_settings {
 };
 
 extern const struct setting agent_settings_table[];
+
+/* The model that is asked: the owner's, if a base URL or a key is set, else the demo model, which is told no key. Texts
+ * are the settings' or static; `name` is for personas that name none. */
+struct agent_model {
+    const char *base_url, *api_key /* NULL: none */, *name;
+};
+struct agent_model agent_settings_model(const struct agent_settings *settings);
+/* How that model is brought to go on. */
+enum continuation agent_settings_continuation(const struct agent_settings *settings);
 
 /* For service_spec.check: what a row alone can't tell. */
 int agent_settings_check(const void *settings, char *reason, size_t reason_size);

@@ -128,7 +128,10 @@ static void fail(struct completion *completion, int err, bool resumable, const c
     if (*detail)
         buf_printf(&reason, ": %s", detail);
     clean_reason(completion, &reason);
-    end(completion, &(struct completion_result){.err = err, .reason = reason.data, .resumable = resumable});
+    if (completion->reason.len > 0)
+        clean_reason(completion, &completion->reason);
+    end(completion, &(struct completion_result){
+                        .err = err, .reason = reason.data, .words = completion->reason.data, .resumable = resumable});
     buf_deinit(&reason);
 }
 
@@ -271,10 +274,9 @@ static void fail_status(struct completion *completion, int status)
 {
     char what[32];
     snprintf(what, sizeof what, " answered %d", status);
-    struct buf detail = {0};
-    completion->options->provider->error(completion->body.data, completion->body.len, &detail);
-    fail(completion, ERR_REFUSED, false, what, detail.data ? detail.data : "");
-    buf_deinit(&detail);
+    completion->options->provider->error(completion->body.data, completion->body.len, &completion->reason);
+    const char *detail = completion->reason.data ? completion->reason.data : "";
+    fail(completion, ERR_REFUSED, false, what, status == 401 ? "the key of this service is refused" : detail);
 }
 
 static void take_error(struct completion *completion, int status, const char *bytes, size_t len)

@@ -27,8 +27,8 @@ struct completion;
 
 struct completion_result {
     int err;            /* ERR_NONE: the model finished */
-    const char *reason; /* for people, where err: "the model provider answered 401: Incorrect API key provided"; never
-                           the key itself */
+    const char *reason; /* for people, where err: "the model provider answered 400: context too long"; never the key */
+    const char *words;  /* the provider's own, for the log: those about a key may hold parts of it. NULL: none */
     bool resumable;     /* the stream broke off in mid-answer (cut, or stalled after some text): asking to go on may
                            work; tool calls half told are dropped */
     const struct provider_outcome *outcome; /* where !err; lent */

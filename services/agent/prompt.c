@@ -9,6 +9,10 @@
 
 #define IMAGE_TOKENS 1000
 
+static const char go_on[] =
+    "Your last message broke off. Go on from exactly where it ends, in mid-word if need be: begin "
+    "with the very next character, repeat nothing, and don't mention the interruption.";
+
 static void add_text(struct prompt_draft *draft, enum role role, const void *text, size_t len)
 {
     if (len == 0)
@@ -156,14 +160,19 @@ static size_t add_round(struct prompt_draft *draft, const struct transcript *tra
     return end;
 }
 
-static void add_transcript(struct prompt_draft *draft, const struct transcript *transcript)
+static void add_transcript(struct prompt_draft *draft, const struct transcript *transcript,
+                           enum continuation continuation)
 {
     size_t tail = transcript_tail(transcript);
 
     for (size_t i = 0; i < transcript->step_count;)
         i = add_round(draft, transcript, i);
-    if (transcript->text.len > tail)
-        add_text(draft, ROLE_ASSISTANT, transcript->text.data + tail, transcript->text.len - tail);
+    if (transcript->text.len == tail)
+        return;
+    add_text(draft, ROLE_ASSISTANT, transcript->text.data + tail, transcript->text.len - tail);
+    draft->asks_to_go_on = continuation == CONTINUE_ASK;
+    if (draft->asks_to_go_on)
+        add_text(draft, ROLE_USER, go_on, strlen(go_on));
 }
 
 static void allocate(struct prompt_draft *draft, const struct prompt_input *input)
@@ -171,8 +180,8 @@ static void allocate(struct prompt_draft *draft, const struct prompt_input *inpu
     size_t turns = input->conversation != NULL ? input->conversation->n_turns : 0;
     size_t steps = input->transcript->step_count;
 
-    /* system, question, tail; two a turn; at most a round for each step */
-    draft->messages = mem_alloc((3 + 2 * turns + 2 * steps) * sizeof *draft->messages);
+    /* system, question, tail, and to go on; two a turn; at most a round for each step */
+    draft->messages = mem_alloc((4 + 2 * turns + 2 * steps) * sizeof *draft->messages);
     if (steps > 0) {
         draft->calls = mem_alloc(steps * sizeof *draft->calls);
         draft->call_ids = mem_alloc(steps * sizeof *draft->call_ids);
@@ -193,8 +202,9 @@ void prompt_draft_init(struct prompt_draft *draft, const struct prompt_input *in
     }
     add_conversation(draft, input);
     add_question(draft, input->job);
-    add_transcript(draft, input->transcript);
+    add_transcript(draft, input->transcript, input->continuation);
     draft->prompt.model = input->model;
+    draft->prompt.continuation = input->continuation;
     draft->prompt.options = draft->options;
     draft->prompt.messages = draft->messages;
     draft->prompt.tools = input->tools;

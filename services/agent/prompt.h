@@ -17,6 +17,7 @@ struct prompt_input {
     const struct prompt_tool *tools;
     size_t tool_count;
     const char *model;
+    enum continuation continuation;
     /* For all that is sent, by estimate: a token for four ASCII characters or for one other, 1000 for an image. The
      * oldest turns are left out first; the question, and what this turn has said and done, never. */
     size_t budget_tokens;
@@ -26,6 +27,7 @@ struct prompt_input {
 
 struct prompt_draft {
     struct prompt prompt; /* for completion_start(); the rest is what it points to */
+    bool asks_to_go_on;   /* in words: what comes may repeat what was said */
     struct prompt_message *messages;
     struct tool_call *calls;
     char (*call_ids)[PROMPT_CALL_ID_SIZE];

@@ -38,8 +38,16 @@ struct prompt_tool {
     const char *parameters; /* JSON schema */
 };
 
+/* How a model is brought to go on from what it has said already. Servers differ, and don't tell. */
+enum continuation {
+    CONTINUE_PREFIX, /* the last message is the assistant's: the model goes on where it ends */
+    CONTINUE_VLLM,   /* the same, and the request says so in vLLM's words */
+    CONTINUE_ASK,    /* a user's message asks for it: for providers that answer the assistant's last message */
+};
+
 /* All lent. If the last message is the assistant's, the model is to go on exactly where it ends. */
 struct prompt {
+    enum continuation continuation;
     const char *model;
     const char *options; /* JSON object merged into the request (temperature, …), where it doesn't collide with what is
                             asked here; NULL, or anything else: none */

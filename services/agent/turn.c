@@ -234,7 +234,7 @@ void turn_start(struct agent *agent, const Parley__Job *job, bool expired, struc
     snprintf(turn->gateway, sizeof turn->gateway, "%s", job->gateway);
     snprintf(turn->connection, sizeof turn->connection, "%s", job->connection);
     snprintf(turn->room, sizeof turn->room, "%s", job->room);
-    turn->model = mem_strdup(named ? job->persona->model : agent->settings->model);
+    turn->model = mem_strdup(named ? job->persona->model : agent_settings_model(agent->settings).name);
     turn->attempt = count < 1 ? 1 : count > INT32_MAX ? INT32_MAX : (uint32_t)count;
     turn->began_ms = clock_monotonic_ms();
     turn->started_ms = clock_wall_ms();
@@ -264,6 +264,7 @@ void turn_free(struct turn *turn)
     transcript_deinit(&turn->transcript);
     buf_deinit(&turn->conversation);
     buf_deinit(&turn->record);
+    splice_deinit(&turn->splice);
     buf_deinit(&turn->reason);
     free(turn->model);
     free(turn);

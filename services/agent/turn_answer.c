@@ -15,14 +15,12 @@ static void note_first_token(struct turn *turn)
     metric_observe(turn->agent->metrics.first_token_seconds, (double)(clock_monotonic_ms() - turn->began_ms) / 1000);
 }
 
-static void on_text(void *arg, const char *text, size_t len)
+static void add_text(struct turn *turn, const char *text, size_t len)
 {
-    struct turn *turn = arg;
     size_t max = (size_t)turn->agent->settings->max_answer_bytes;
 
     if (len > max || turn->transcript.text.len > max - len) {
         turn_fail(turn, "the answer is longer than %zu bytes", max);
-        turn_tick(turn);
         return;
     }
     if (!turn->first_token)
@@ -31,6 +29,48 @@ static void on_text(void *arg, const char *text, size_t len)
     metric_add(turn->agent->metrics.answer_bytes, (double)len);
     voice_say(&turn->voice);
     checkpoint_touch(turn->checkpoint);
+}
+
+/* Of the text after the last tool round: what the model goes on from. */
+static struct buf said_since_round(const struct turn *turn)
+{
+    const struct buf *text = &turn->transcript.text;
+    size_t tail = transcript_tail(&turn->transcript);
+
+    return (struct buf){.data = text->data != NULL ? text->data + tail : NULL, .len = text->len - tail};
+}
+
+static void on_broken_off(struct turn *turn, const struct completion_result *result);
+
+static void take_spliced(struct turn *turn, enum splice_verdict verdict)
+{
+    struct splice *splice = &turn->splice;
+
+    if (verdict == SPLICE_OPEN)
+        return;
+    turn->splicing = false;
+    if (verdict == SPLICE_AFRESH) {
+        static const struct completion_result anew = {
+            .err = ERR_INVALID, .reason = "the model began anew instead of going on", .resumable = true};
+        completion_cancel(&turn->completion);
+        on_broken_off(turn, &anew);
+    } else if (splice->held.len > splice->overlap) {
+        add_text(turn, splice->held.data + splice->overlap, splice->held.len - splice->overlap);
+    }
+}
+
+static void on_text(void *arg, const char *text, size_t len)
+{
+    struct turn *turn = arg;
+
+    if (turn->splicing) {
+        const struct buf said = said_since_round(turn);
+        take_spliced(turn, splice_add(&turn->splice, &said, text, len));
+    } else {
+        add_text(turn, text, len);
+    }
+    if (turn->end != PARLEY__TURN_STATE__TURN_STATE_UNKNOWN)
+        turn_tick(turn);
 }
 
 static void take_usage(struct turn *turn, const struct provider_usage *usage)
@@ -45,6 +85,9 @@ static void on_broken_off(struct turn *turn, const struct completion_result *res
 {
     metric_add(turn->agent->metrics.provider_errors, 1);
     if (!result->resumable || turn->resumes >= turn->agent->settings->max_resumes) {
+        log_warning("the model provider failed", LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
+                    LOG_TRACE(&turn->trace), LOG_INT("attempt", turn->attempt), LOG_TEXT("error", result->reason),
+                    LOG_TEXT("words", result->words));
         turn_fail(turn, "%s", result->reason);
         return;
     }
@@ -69,20 +112,31 @@ static void plan_round(struct turn *turn, const struct provider_outcome *outcome
                         turn_job(turn), (size_t)settings->max_step_bytes);
 }
 
+static void on_finished(struct turn *turn, const struct provider_outcome *outcome)
+{
+    take_usage(turn, &outcome->usage);
+    if (turn->splicing) {
+        const struct buf said = said_since_round(turn);
+        take_spliced(turn, splice_end(&turn->splice, &said));
+    }
+    bool asked_again = turn->completion != NULL;
+    if (asked_again || turn->end != PARLEY__TURN_STATE__TURN_STATE_UNKNOWN)
+        return;
+    if (outcome->call_count > 0)
+        plan_round(turn, outcome);
+    else
+        turn->end = PARLEY__TURN_STATE__TURN_STATE_COMPLETED;
+}
+
 static void on_done(void *arg, const struct completion_result *result)
 {
     struct turn *turn = arg;
 
     turn->completion = NULL;
-    if (result->err != ERR_NONE) {
+    if (result->err != ERR_NONE)
         on_broken_off(turn, result);
-    } else {
-        take_usage(turn, &result->outcome->usage);
-        if (result->outcome->call_count > 0)
-            plan_round(turn, result->outcome);
-        else
-            turn->end = PARLEY__TURN_STATE__TURN_STATE_COMPLETED;
-    }
+    else
+        on_finished(turn, result->outcome);
     turn_tick(turn);
 }
 
@@ -108,12 +162,16 @@ static void ask_model(struct turn *turn)
         .conversation = conversation_of(turn),
         .transcript = &turn->transcript,
         .model = turn->model,
+        .continuation = agent->continuation,
         .budget_tokens = (size_t)agent->settings->context_tokens,
     };
     struct prompt_tool *tools = toolbox_offer(agent->toolbox, input.job, &input.tool_count);
 
     input.tools = tools;
     prompt_draft_init(&draft, &input);
+    splice_deinit(&turn->splice);
+    turn->splicing = draft.asks_to_go_on;
+    metric_add(agent->metrics.provider_requests, 1);
     turn->completion =
         completion_start(agent->http, agent->loop, &agent->completion, &draft.prompt, &turn->trace, &handlers, turn);
     prompt_draft_deinit(&draft);

@@ -190,15 +190,15 @@ static void say_cancelled(struct turn *turn)
 }
 
 /* Logs and counts it, once a turn: by the attempt that ended it. */
-static void note_end(const struct turn *turn, const char *what, struct metric *metric)
+static void note_end(const struct turn *turn, enum log_level level, const char *what, struct metric *metric)
 {
     int64_t ms = clock_monotonic_ms() - turn->began_ms;
 
     if (turn->ended_before)
         return;
-    log_info(what, LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id), LOG_TRACE(&turn->trace),
-             LOG_INT("attempt", turn->attempt), LOG_INT("milliseconds", ms),
-             LOG_INT("bytes", turn->transcript.text.len), LOG_TEXT("reason", turn->reason.data));
+    LOG_AT(level, what, LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id), LOG_TRACE(&turn->trace),
+           LOG_INT("attempt", turn->attempt), LOG_INT("milliseconds", ms),
+           LOG_INT("bytes", turn->transcript.text.len), LOG_TEXT("reason", turn->reason.data));
     metric_add(metric, 1);
     metric_observe(turn->agent->metrics.turn_seconds, (double)ms / 1000);
 }
@@ -210,13 +210,13 @@ static void say_end(struct turn *turn)
 
     if (turn->end == PARLEY__TURN_STATE__TURN_STATE_COMPLETED) {
         say_completed(turn, steps);
-        note_end(turn, "turn completed", metrics->completed);
+        note_end(turn, LOG_INFO, "turn completed", metrics->completed);
     } else if (turn->end == PARLEY__TURN_STATE__TURN_STATE_CANCELLED) {
         say_cancelled(turn);
-        note_end(turn, "turn cancelled", metrics->cancelled);
+        note_end(turn, LOG_INFO, "turn cancelled", metrics->cancelled);
     } else {
         say_failed(turn, steps);
-        note_end(turn, "turn failed", metrics->failed);
+        note_end(turn, LOG_WARNING, "turn failed", metrics->failed);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "checkpoint.h"
 #include "claim.h"
 #include "report.h"
+#include "splice.h"
 #include "store_call.h"
 #include "takeover.h"
 #include "tool_round.h"
@@ -39,6 +40,7 @@ struct turn {
     struct store_call *history;
     struct checkpoint *checkpoint; /* from the moment the turn is ours and rebuilt */
     struct completion *completion;
+    struct splice splice; /* while `splicing`: how its words join what was said */
     struct tool_round *round;
     struct report *report;
     struct alarm alarm; /* the end of patience, in the phases that have one */
@@ -52,6 +54,7 @@ struct turn {
     bool rebuilt;      /* the transcript holds what earlier attempts said and did */
     bool conversation_read;
     bool first_token;
+    bool splicing;
     bool store_complained; /* logged once a turn */
     int64_t resumes;
     struct provider_usage usage;

@@ -25,8 +25,8 @@ int64_t clock_wall_ms(void)
 double clock_wall_seconds(void)
 {
     struct timespec now = read_clock(CLOCK_REALTIME);
-    int64_t us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-    return (double)us / 1e6;
+    int64_t tens_of_us = (int64_t)now.tv_sec * 100000 + now.tv_nsec / 10000;
+    return (double)tens_of_us / 1e5;
 }
 
 int64_t clock_monotonic_ms(void)

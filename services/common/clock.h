@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 int64_t clock_wall_ms(void);     /* Unix time, milliseconds */
-double clock_wall_seconds(void); /* Unix time, seconds with a fraction (microseconds) */
+double clock_wall_seconds(void); /* Unix time, seconds with a fraction, to 10 us: 15 digits */
 int64_t clock_monotonic_ms(void);
 
 #define CLOCK_ISO_SIZE 27

@@ -82,10 +82,40 @@ static int append_piece(const char *bytes, size_t len, void *out)
     return 0;
 }
 
+/* jansson writes all numbers of a text with so many digits: with 17 nothing is lost, but 0.3 becomes
+ * 0.29999999999999999. */
+#define DIGITS_SHORT 15
+#define DIGITS_ALL   17
+
+static bool is_short(double number)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.*g", DIGITS_SHORT, number);
+    return strtod(text, NULL) == number;
+}
+
+static bool has_short_numbers(const json_t *value)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)value, key, member)
+            if (!has_short_numbers(member))
+                return false;
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, member)
+            if (!has_short_numbers(member))
+                return false;
+    }
+    return !json_is_real(value) || is_short(json_real_value(value));
+}
+
 void json_append(struct buf *out, const json_t *value)
 {
+    size_t digits = has_short_numbers(value) ? DIGITS_SHORT : DIGITS_ALL;
     /* Fails only on a value that nests itself or has a key that is not UTF-8: our own bug, in every build. */
-    if (json_dump_callback(value, append_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+    if (json_dump_callback(value, append_piece, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits)) != 0)
         abort();
 }
 

@@ -15,7 +15,7 @@
  * caller, `reason_size` bytes), says what and where. The value is the caller's: json_decref(). */
 int json_parse(const char *text, size_t len, char *reason, size_t reason_size, json_t **out) MUST_CHECK;
 
-/* Appends `value` as compact JSON. */
+/* Appends `value` as compact JSON. Numbers are as short as 15 digits make them, where none of them loses by it. */
 void json_append(struct buf *out, const json_t *value);
 /* The same, and takes the reference: json_append_take(&b, json_pack(…)). `value` NULL is our own bug: asserts. */
 void json_append_take(struct buf *out, json_t *value);

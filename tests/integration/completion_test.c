@@ -34,6 +34,7 @@ struct world {
     struct http_client *client;
     char base_url[64];
     struct completion_options options;
+    char words[256]; /* the provider's, of the last that failed */
 };
 
 /* One completion and what it came to. */
@@ -163,6 +164,7 @@ static void on_done(void *arg, const struct completion_result *result)
     asked->err = result->err;
     asked->resumable = result->resumable;
     snprintf(asked->reason, sizeof asked->reason, "%s", result->reason ? result->reason : "");
+    snprintf(asked->world->words, sizeof asked->world->words, "%s", result->words ? result->words : "");
     if (result->outcome)
         asked->usage = result->outcome->usage;
     completion_cancel(&asked->completion); /* allowed, and without effect */
@@ -452,7 +454,8 @@ static void passes_on_what_a_refusal_says(void **state)
     add_chunk(unauthorized, "{\"error\":{\"message\":\"Incorrect API key provided: " KEY ".\"}}");
     buf_append_text(&unauthorized->bytes, "0\r\n\r\n");
     unauthorized->step = 7;
-    expect_error(world, ERR_REFUSED, false, "the model provider answered 401: Incorrect API key provided: ***.");
+    expect_error(world, ERR_REFUSED, false, "the model provider answered 401: the key of this service is refused");
+    assert_string_equal(world->words, "Incorrect API key provided: ***.");
     reply_with(world, ERROR("500 Oops"));
     expect_error(world, ERR_REFUSED, false, "the model provider answered 500");
     struct reply *endless = reply_with(world, "HTTP/1.1 500 Oops\r\n\r\n<html>on and on");

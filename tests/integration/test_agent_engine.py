@@ -199,12 +199,15 @@ def test_a_failing_model_is_an_error_and_the_next_question_works(stack, model):
 
 
 def test_a_key_in_an_error_is_never_shown(stack, model):
-    model.script("leaks", refuse(401, "Incorrect API key provided"))
+    model.script("leaks", refuse(401, "Incorrect API key provided: pub***lic"))
 
     async def scenario(client):
         answer = await client.ask("leaks")
-        assert "Incorrect API key" in answer.final["error"] and "Bearer" not in answer.final["error"]
+        assert "answered 401: the key of this service is refused" in answer.final["error"]
+        assert "pub" not in answer.final["error"]
     run(stack, scenario)
+    [agent] = stack.running("agent")
+    assert "Incorrect API key provided: pub***lic" in agent.log(), "the owner is told"
     assert all("secret" not in process.log() for process in stack.services)
 
 

@@ -22,7 +22,7 @@ BOUND_SECONDS = sized(10, 30)
 
 CONTEXT = json.dumps({"error": {"message": "maximum context length is 8192 tokens", "code": "context_length_exceeded"}})
 FAULTS = {
-    "401": (refuse(401, "Incorrect API key provided"), "Incorrect API key provided"),
+    "401": (refuse(401, "Incorrect API key provided"), "the key of this service is refused"),
     "403": (refuse(403, "no access to this model"), "no access to this model"),
     "404": (refuse(404, "there is no such model"), "there is no such model"),
     "429": (refuse(429, "slow down", retry_after=0), "slow down"),

@@ -92,6 +92,11 @@ static json_t *tool_value(const struct prompt_tool *tool)
     return value;
 }
 
+static bool is_to_go_on(const struct prompt *prompt)
+{
+    return prompt->message_count > 0 && prompt->messages[prompt->message_count - 1].role == ROLE_ASSISTANT;
+}
+
 static json_t *body_value(const struct prompt *prompt)
 {
     json_t *body = json_of(prompt->options);
@@ -106,6 +111,10 @@ static json_t *body_value(const struct prompt *prompt)
     set(body, "messages", messages);
     set(body, "stream", json_true());
     set(body, "stream_options", json_pack("{s:b}", "include_usage", 1));
+    if (prompt->continuation == CONTINUE_VLLM && is_to_go_on(prompt)) {
+        set(body, "continue_final_message", json_true());
+        set(body, "add_generation_prompt", json_false());
+    }
     if (prompt->tool_count == 0)
         return body;
     json_t *tools = json_array();

@@ -169,7 +169,7 @@ static int run(const struct tool_input *input, struct buf *result)
 const struct tool tool_calculator = {
     .name = "calculator",
     .description =
-        "Evaluates an arithmetic expression exactly. Knows + - * / % ^, parentheses, comparisons, pi, e, and "
+        "Evaluates an arithmetic expression, to 15 digits. Knows + - * / % ^, parentheses, comparisons, pi, e, and "
         "functions such as sqrt, sin, cos, tan, ln, log10, exp, abs, round, floor, ceil, min, max, sum, avg.",
     .parameters = "{\"type\":\"object\",\"properties\":{\"expression\":{\"type\":\"string\",\"description\":\"the "
                   "expression, such as (123 + 456) * 2\"}},\"required\":[\"expression\"]}",

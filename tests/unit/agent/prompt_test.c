@@ -157,6 +157,26 @@ static void test_rounds_and_what_was_said_between(void **state)
     teardown(&f);
 }
 
+static void test_a_model_that_must_be_asked_to_go_on(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    setup(&f);
+    f.input.conversation = NULL;
+    f.input.continuation = CONTINUE_ASK;
+    prompt_draft_init(&f.draft, &f.input);
+    assert_false(f.draft.asks_to_go_on); /* it has said nothing */
+    prompt_draft_deinit(&f.draft);
+    buf_append_text(&f.transcript.text, "it is");
+    prompt_draft_init(&f.draft, &f.input);
+    assert_true(f.draft.asks_to_go_on);
+    assert_int_equal(f.draft.prompt.message_count, 4);
+    assert_message(&f, 2, ROLE_ASSISTANT, "it is");
+    assert_int_equal(f.draft.prompt.messages[3].role, ROLE_USER);
+    teardown(&f);
+}
+
 static void test_a_character_that_is_not_ascii_is_a_token(void **state)
 {
     struct fixture f;
@@ -217,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_nothing_said_before),
         cmocka_unit_test(test_the_oldest_is_left_out_first_and_the_question_never),
         cmocka_unit_test(test_own_unanswered_and_unreadable_turns_are_left_out),
+        cmocka_unit_test(test_a_model_that_must_be_asked_to_go_on),
         cmocka_unit_test(test_a_character_that_is_not_ascii_is_a_token),
         cmocka_unit_test(test_what_is_being_answered_is_left_out_and_what_wanted_no_answer_is_not),
         cmocka_unit_test(test_the_questions_images_go_with_it),

@@ -187,6 +187,18 @@ static void writes_compact_utf8(void **state)
     buf_deinit(&out);
 }
 
+static void writes_numbers_as_short_as_they_are(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    json_append_take(&out, json_pack("{s:[f,f], s:f}", "a", 0.3, 9.95, "b", 1763712345.12345));
+    assert_string_equal(out.data, "{\"a\":[0.3,9.95],\"b\":1763712345.12345}");
+    buf_reset(&out);
+    json_append_take(&out, json_pack("[f]", 0.1 + 0.2)); /* it needs them all */
+    assert_string_equal(out.data, "[0.30000000000000004]");
+    buf_deinit(&out);
+}
+
 static void gets_members_of_their_type(void **state)
 {
     (void)state;
@@ -206,11 +218,12 @@ static void gets_members_of_their_type(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bounds_the_depth),        cmocka_unit_test(counts_no_brackets_in_strings),
-        cmocka_unit_test(says_what_and_where),     cmocka_unit_test(cuts_reasons_between_code_points),
-        cmocka_unit_test(refuses_duplicate_keys),  cmocka_unit_test(passes_zero_characters_on),
-        cmocka_unit_test(refuses_what_is_no_text), cmocka_unit_test(bounds_numbers),
-        cmocka_unit_test(writes_compact_utf8),     cmocka_unit_test(gets_members_of_their_type),
+        cmocka_unit_test(bounds_the_depth),           cmocka_unit_test(counts_no_brackets_in_strings),
+        cmocka_unit_test(says_what_and_where),        cmocka_unit_test(cuts_reasons_between_code_points),
+        cmocka_unit_test(refuses_duplicate_keys),     cmocka_unit_test(passes_zero_characters_on),
+        cmocka_unit_test(refuses_what_is_no_text),    cmocka_unit_test(bounds_numbers),
+        cmocka_unit_test(writes_compact_utf8),        cmocka_unit_test(writes_numbers_as_short_as_they_are),
+        cmocka_unit_test(gets_members_of_their_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
