@@ -10,6 +10,7 @@ question at the same time, and each answer is printed when it is complete. The e
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -24,7 +25,8 @@ class Failed(Exception):
 
 
 # ---- The protocols: where each lives, how a question is sent, and what a frame means. `read` yields ("text", all text
-# so far), ("end", all text or None for what there was), or ("tool", what happens); it raises Failed.
+# so far), ("end", all text or None for what there was), or ("tool", what happens); it raises Failed. One object for
+# each connection.
 
 class AgentEngine:
     @staticmethod
@@ -85,21 +87,31 @@ class Contact:
 
 
 class LangBot:
+    """All of a session see all of its answers. An answer's id is the next after its question's, and that is told by the
+    user_message that bears our connection's id."""
+
+    def __init__(self):
+        self.connection = self.answer = None
+
     @staticmethod
     def path(options):
         pipeline = urllib.parse.quote(options.pipeline, safe="")
         return f"/api/v1/pipelines/{pipeline}/ws/connect?session_type={options.session_type}"
 
-    @staticmethod
-    def ask(text, options):
+    def ask(self, text, options):
+        self.answer = None
         mention = [{"type": "At", "target": "websocketbot"}] if options.session_type == "group" else []
         return {"type": "message", "message": [*mention, {"type": "Plain", "text": text}], "stream": True}
 
-    @staticmethod
-    def read(frame, _so_far):
-        if frame.get("type") == "response":
-            yield "end" if frame["data"]["is_final"] else "text", frame["data"]["content"]
-        elif frame.get("type") == "error":
+    def read(self, frame, _so_far):
+        kind, data = frame.get("type"), frame.get("data")
+        if kind == "connected":
+            self.connection = frame["connection_id"]
+        elif kind == "user_message" and data["connection_id"] == self.connection:
+            self.answer = data["id"] + 1
+        elif kind == "response" and data["id"] == self.answer:
+            yield "end" if data["is_final"] else "text", data["content"]
+        elif kind == "error":
             raise Failed(frame["message"])
 
 
@@ -132,9 +144,12 @@ def address(options):
     return f"{url}{'&' if '?' in url else '?'}parley=1"
 
 
-def connect(options):
+@contextlib.asynccontextmanager
+async def connect(options):
+    """The socket, and what it speaks."""
     headers = {"Authorization": f"Bearer {options.token}"} if options.token else {}
-    return websockets.connect(address(options), extra_headers=headers, max_size=None)
+    async with websockets.connect(address(options), extra_headers=headers, max_size=None) as socket:
+        yield socket, PROTOCOLS[options.protocol]()
 
 
 def events(frame, so_far, protocol):
@@ -147,9 +162,9 @@ def events(frame, so_far, protocol):
         yield from protocol.read(frame, so_far)
 
 
-async def ask(socket, question, options, show):
+async def ask(connection, question, options, show):
     """The whole answer. `show` is called with each new piece of it, and with ("tool", …)."""
-    protocol = PROTOCOLS[options.protocol]
+    socket, protocol = connection
     so_far = ""
     await socket.send(json.dumps(protocol.ask(question, options)))
     async for message in socket:
@@ -174,12 +189,13 @@ def show_on_terminal(kind, text):
         print(f"\033[2m{text}\033[0m" if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
 
 
-async def answer_on_terminal(socket, question, options):
+async def answer_on_terminal(connection, question, options):
     """True if there was an answer. Ctrl-C stops it."""
     loop = asyncio.get_running_loop()
+    socket, _protocol = connection
     loop.add_signal_handler(signal.SIGINT, lambda: asyncio.ensure_future(socket.send('{"type":"cancel"}')))
     try:
-        await ask(socket, question, options, show_on_terminal)
+        await ask(connection, question, options, show_on_terminal)
         print()
         return True
     except Failed as failure:
@@ -190,15 +206,15 @@ async def answer_on_terminal(socket, question, options):
 
 
 async def ask_one(options):
-    async with connect(options) as socket:
-        return await answer_on_terminal(socket, options.question, options)
+    async with connect(options) as connection:
+        return await answer_on_terminal(connection, options.question, options)
 
 
 async def ask_many(options):
     async def client(number):
         try:
-            async with connect(options) as socket:
-                answer = await ask(socket, options.question, options, lambda _kind, _text: None)
+            async with connect(options) as connection:
+                answer = await ask(connection, options.question, options, lambda _kind, _text: None)
                 print(f"--- {number}\n{answer}", flush=True)
                 return True
         except Failed as failure:
@@ -210,7 +226,7 @@ async def ask_many(options):
 
 async def converse(options):
     loop = asyncio.get_running_loop()
-    async with connect(options) as socket:
+    async with connect(options) as connection:
         print("Connected. Ctrl-D ends, Ctrl-C stops an answer.", file=sys.stderr)
         while True:
             print("> ", end="", flush=True)
@@ -218,8 +234,9 @@ async def converse(options):
             if not line:
                 print()
                 return True
-            if line.strip() and not await answer_on_terminal(socket, line.strip(), options) and not socket.open:
-                return False
+            if line.strip() and not await answer_on_terminal(connection, line.strip(), options):
+                if not connection[0].open:
+                    return False
 
 
 def parse_arguments():

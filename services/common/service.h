@@ -49,6 +49,7 @@ struct common_settings {
     int64_t jobs_max_bytes, jobs_max_age_seconds;
     int64_t contacts_max_bytes, contacts_max_age_seconds;
     int64_t turns_max_bytes, turns_max_age_seconds;
+    int64_t sessions_max_bytes, sessions_max_age_seconds;
     int64_t conversations_max_bytes, conversations_max_age_seconds;
 };
 extern const struct setting common_settings_table[];

@@ -14,6 +14,7 @@
 #define NS_PER_MS           INT64_C(1000000)
 #define BUCKET_DUPLICATE_MS (2 * 60 * 1000) /* ADR-8 */
 #define SUBJECT_MAX         512
+#define SEQUENCE_SIZE       24
 
 /* ---- Streams and buckets */
 
@@ -145,12 +146,17 @@ static void write_message(struct bus *bus, const char *subject, bus_headers head
              mem_dup(writing, sizeof *writing));
 }
 
-void store_publish(struct bus *bus, const char *subject, const char *message_id, const struct trace *trace,
-                   struct buf *payload, int64_t timeout_ms, store_written *done, void *arg)
+void store_publish(struct bus *bus, const char *subject, const char *message_id, uint64_t expected,
+                   const struct trace *trace, struct buf *payload, int64_t timeout_ms, store_written *done, void *arg)
 {
-    char text[TRACE_TEXT_SIZE];
-    const char *headers[5] = {NULL};
+    char text[TRACE_TEXT_SIZE], last[SEQUENCE_SIZE];
+    const char *headers[7] = {NULL};
     size_t count = 0;
+    snprintf(last, sizeof last, "%" PRIu64, expected);
+    if (expected != STORE_ANY) {
+        headers[count++] = "Nats-Expected-Last-Sequence";
+        headers[count++] = last;
+    }
     if (message_id) {
         headers[count++] = "Nats-Msg-Id";
         headers[count++] = message_id;
@@ -189,7 +195,7 @@ void store_put_or_forget(struct bus *bus, const char *bucket, const char *key, u
                          int64_t timeout_ms, store_written *done, void (*forget)(void *arg), void *arg)
 {
     char subject[SUBJECT_MAX];
-    char revision[24];
+    char revision[SEQUENCE_SIZE];
     const char *const headers[] = {"Nats-Expected-Last-Subject-Sequence", revision, NULL};
     key_subject(subject, bucket, key);
     snprintf(revision, sizeof revision, "%" PRIu64, expected);
@@ -259,24 +265,49 @@ void store_get_message(struct bus *bus, const char *stream, uint64_t sequence, i
     bus_call(bus, api, NULL, &payload, timeout_ms, on_read, forget_reading, mem_dup(&reading, sizeof reading));
 }
 
-struct measuring {
-    store_extent *done;
+struct stating {
+    store_stated *done;
     void *arg;
 };
 
 static void on_info(void *arg, int err, const struct bus_message *reply)
 {
-    struct measuring measuring = *(struct measuring *)arg;
-    struct store_extent_reply extent = {0};
+    struct stating stating = *(struct stating *)arg;
+    struct store_state state = {0};
     free(arg);
-    err = store_reply_extent(err, reply, &extent);
-    measuring.done(measuring.arg, err, extent.first, extent.last);
+    err = store_reply_state(err, reply, &state);
+    stating.done(stating.arg, err, &state);
 }
 
-void store_get_extent(struct bus *bus, const char *stream, int64_t timeout_ms, store_extent *done, void *arg)
+void store_get_state(struct bus *bus, const char *stream, int64_t timeout_ms, store_stated *done, void *arg)
 {
     char api[SUBJECT_MAX];
-    const struct measuring measuring = {done, arg};
+    const struct stating stating = {done, arg};
     snprintf(api, sizeof api, "$JS.API.STREAM.INFO.%s", stream);
-    bus_call(bus, api, NULL, NULL, timeout_ms, on_info, free, mem_dup(&measuring, sizeof measuring));
+    bus_call(bus, api, NULL, NULL, timeout_ms, on_info, free, mem_dup(&stating, sizeof stating));
+}
+
+/* ---- Deleting */
+
+struct deleting {
+    store_done *done;
+    void *arg;
+};
+
+static void on_deleted(void *arg, int err, const struct bus_message *reply)
+{
+    struct deleting deleting = *(struct deleting *)arg;
+    free(arg);
+    deleting.done(deleting.arg, store_reply_error(err, reply, NULL));
+}
+
+void store_delete_message(struct bus *bus, const char *stream, uint64_t sequence, int64_t timeout_ms, store_done *done,
+                          void *arg)
+{
+    char api[SUBJECT_MAX];
+    struct buf payload = {0};
+    const struct deleting deleting = {done, arg};
+    snprintf(api, sizeof api, "$JS.API.STREAM.MSG.DELETE.%s", stream);
+    buf_printf(&payload, "{\"seq\":%" PRIu64 "}", sequence);
+    bus_call(bus, api, NULL, &payload, timeout_ms, on_deleted, free, mem_dup(&deleting, sizeof deleting));
 }

@@ -34,13 +34,15 @@ typedef void store_read(void *arg, int err, const void *value, size_t len, uint6
 void store_ensure_stream(struct bus *bus, const struct store_stream *stream, store_done *done, void *arg);
 void store_ensure_bucket(struct bus *bus, const struct store_stream *bucket, store_done *done, void *arg);
 
-/* Publishes to a stream's subject and waits for its acknowledgement. `message_id` de-duplicates (NULL: no); `trace`
- * goes with the message (NULL, or none: no). Takes the payload. */
-void store_publish(struct bus *bus, const char *subject, const char *message_id, const struct trace *trace,
-                   struct buf *payload, int64_t timeout_ms, store_written *done, void *arg);
-
 #define STORE_ANY UINT64_MAX /* whatever is there */
-#define STORE_NEW 0          /* only if the key is not there */
+#define STORE_NEW 0          /* only if nothing is there */
+
+/* Publishes to a stream's subject and waits for its acknowledgement. `message_id` de-duplicates (NULL: no); where the
+ * stream's last message is not `expected` it is not stored: ERR_CONFLICT; `trace` goes with the message (NULL, or none:
+ * no). Takes the payload. */
+void store_publish(struct bus *bus, const char *subject, const char *message_id, uint64_t expected,
+                   const struct trace *trace, struct buf *payload, int64_t timeout_ms, store_written *done, void *arg);
+
 /* Writes `key` if its revision is `expected`, else ERR_CONFLICT. Takes the value. Key: tokens of [A-Za-z0-9_-], with
  * dots between. */
 void store_put(struct bus *bus, const char *bucket, const char *key, uint64_t expected, struct buf *value,
@@ -52,13 +54,25 @@ void store_put_or_forget(struct bus *bus, const char *bucket, const char *key, u
 void store_get_or_forget(struct bus *bus, const char *bucket, const char *key, int64_t timeout_ms, store_read *done,
                          void (*forget)(void *arg), void *arg);
 
-/* The first and the last message of a stream, by their sequence numbers, which rise from 1; of an empty one `last` is
- * below `first`. Between them some may be missing. */
-typedef void store_extent(void *arg, int err, uint64_t first, uint64_t last);
-void store_get_extent(struct bus *bus, const char *stream, int64_t timeout_ms, store_extent *done, void *arg);
+/* What a stream holds. */
+struct store_state {
+    uint64_t first, last;     /* messages, by their sequence numbers, which rise from 1; of an empty one `last` is below
+                                 `first`. Between them some may be missing */
+    int64_t bytes, max_bytes; /* the latter -1: unlimited */
+};
+
+/* What the broker counts for a message besides its payload: subject, headers as we write them, and its own record. */
+#define STORE_OVERHEAD_MAX_BYTES 1024
+
+/* `state` is lent until the handler returns; zeros on failure. */
+typedef void store_stated(void *arg, int err, const struct store_state *state);
+void store_get_state(struct bus *bus, const char *stream, int64_t timeout_ms, store_stated *done, void *arg);
 /* The message of this number. */
 void store_get_message(struct bus *bus, const char *stream, uint64_t sequence, int64_t timeout_ms, store_read *done,
                        void *arg);
+/* Deletes it, and what it held from the disk. ERR_REFUSED where it is not there: read it before. */
+void store_delete_message(struct bus *bus, const char *stream, uint64_t sequence, int64_t timeout_ms, store_done *done,
+                          void *arg);
 
 /* A durable pull consumer, shared by all processes that name it: each message goes to one of them, and comes back to
  * any of them if it is not acknowledged in time. */

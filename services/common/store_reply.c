@@ -167,7 +167,7 @@ int store_reply_value(int err, const struct bus_message *reply, struct store_val
     return err;
 }
 
-int store_reply_extent(int err, const struct bus_message *reply, struct store_extent_reply *out)
+int store_reply_state(int err, const struct bus_message *reply, struct store_state *out)
 {
     json_t *object;
     if (!err)
@@ -175,11 +175,16 @@ int store_reply_extent(int err, const struct bus_message *reply, struct store_ex
     if (err)
         return err;
     const json_t *state = json_object_get(object, "state");
-    int64_t first = json_get_int(state, "first_seq", -1), last = json_get_int(state, "last_seq", -1);
-    if (first >= 0 && last >= 0)
-        *out = (struct store_extent_reply){.first = (uint64_t)first, .last = (uint64_t)last};
+    int64_t first = json_get_int(state, "first_seq", -1), last = json_get_int(state, "last_seq", -1),
+            bytes = json_get_int(state, "bytes", -1);
+    bool complete = first >= 0 && last >= 0 && bytes >= 0;
+    if (complete)
+        *out = (struct store_state){.first = (uint64_t)first,
+                                    .last = (uint64_t)last,
+                                    .bytes = bytes,
+                                    .max_bytes = json_get_int(json_object_get(object, "config"), "max_bytes", -1)};
     json_decref(object);
-    return first >= 0 && last >= 0 ? ERR_NONE : ERR_REFUSED;
+    return complete ? ERR_NONE : ERR_REFUSED;
 }
 
 int store_reply_pending(int err, const struct bus_message *reply, uint64_t *out)

@@ -2,7 +2,7 @@
 #ifndef PARLEY_STORE_REPLY_H
 #define PARLEY_STORE_REPLY_H
 
-#include "bus.h"
+#include "store.h"
 
 #define STORE_CODE_NAME_IN_USE 10058 /* by a stream of another configuration */
 
@@ -24,10 +24,7 @@ struct store_value {
 };
 int store_reply_value(int err, const struct bus_message *reply, struct store_value *out) MUST_CHECK;
 
-struct store_extent_reply {
-    uint64_t first, last;
-};
-int store_reply_extent(int err, const struct bus_message *reply, struct store_extent_reply *out) MUST_CHECK;
+int store_reply_state(int err, const struct bus_message *reply, struct store_state *out) MUST_CHECK;
 
 /* Of a consumer: what it has not delivered yet. */
 int store_reply_pending(int err, const struct bus_message *reply, uint64_t *out) MUST_CHECK;

@@ -3,6 +3,7 @@
 #include "subjects.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 /* A row: its limits are fields of the common settings. */
 struct store_row {
@@ -18,6 +19,7 @@ static const struct store_row rows[] = {
     {STREAM_CONTACTS, SUBJECT_CONTACT, FIELD(contacts_max_bytes), FIELD(contacts_max_age_seconds)},
     {BUCKET_POSTINGS, NULL, FIELD(contacts_max_bytes), FIELD(contacts_max_age_seconds)},
     {BUCKET_TURNS, NULL, FIELD(turns_max_bytes), FIELD(turns_max_age_seconds)},
+    {BUCKET_SESSIONS, NULL, FIELD(sessions_max_bytes), FIELD(sessions_max_age_seconds)},
     {BUCKET_CONVERSATIONS, NULL, FIELD(conversations_max_bytes), FIELD(conversations_max_age_seconds)},
 };
 #define ROW_COUNT (sizeof rows / sizeof *rows)
@@ -67,4 +69,12 @@ void stores_ensure(struct stores_run *run, struct bus *bus, const struct common_
 const char *stores_current(const struct stores_run *run)
 {
     return rows[run->at].name;
+}
+
+bool stores_stream(size_t row, char out[static STORES_STREAM_SIZE])
+{
+    if (row >= ROW_COUNT)
+        return false;
+    snprintf(out, STORES_STREAM_SIZE, "%s%s", rows[row].subject ? "" : "KV_", rows[row].name);
+    return true;
 }

@@ -11,6 +11,8 @@
  * (deploy/nats), and whoever writes keeps below it. */
 #define STORE_MESSAGE_MAX_BYTES (8 << 20)
 
+#define STORES_STREAM_SIZE 64 /* for a name, with its NUL */
+
 /* One run through the table, in the caller's memory. Its fields are private. */
 struct stores_run {
     struct bus *bus;
@@ -26,5 +28,8 @@ void stores_ensure(struct stores_run *run, struct bus *bus, const struct common_
                    void *arg);
 /* Of the stream or bucket that is being made, or that failed: for the log. */
 const char *stores_current(const struct stores_run *run);
+
+/* The stream behind a row of the table, from 0: "JOBS", "KV_parley_turns". False beyond the last. */
+bool stores_stream(size_t row, char out[static STORES_STREAM_SIZE]);
 
 #endif

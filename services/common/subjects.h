@@ -7,6 +7,7 @@
  * | parley.command.call_tool                  | CallTool → ToolResult                    | gateway       | router, queue group         |
  * | parley.command.contact                    | Contact → ContactStored                  | gateway       | router, queue group         |
  * | parley.command.contact_list               | ContactList → ContactPage                | gateway       | router, queue group         |
+ * | parley.command.contact_delete             | ContactDelete → ContactDeleted           | gateway       | router, queue group         |
  * | parley.command.history                    | History → HistoryReply                   | gateway       | router, queue group         |
  * | parley.command.reset                      | Reset → Done                             | gateway       | router, queue group         |
  * | parley.command.broadcast                  | SendBroadcast → Done                     | gateway       | router, queue group         |
@@ -33,31 +34,32 @@
 
 #define SUBJECT_SIZE 192
 
-#define SUBJECT_COMMAND_ASK           "parley.command.ask"
-#define SUBJECT_COMMAND_CALL_TOOL     "parley.command.call_tool"
-#define SUBJECT_COMMAND_CONTACT       "parley.command.contact"
-#define SUBJECT_COMMAND_CONTACT_LIST  "parley.command.contact_list"
-#define SUBJECT_COMMAND_HISTORY       "parley.command.history"
-#define SUBJECT_COMMAND_RESET         "parley.command.reset"
-#define SUBJECT_COMMAND_BROADCAST     "parley.command.broadcast"
-#define SUBJECT_COMMAND_FIND_PIPELINE "parley.command.find_pipeline"
-#define SUBJECT_TURN_DONE             "parley.conversation.turn_done"
-#define SUBJECT_JOB                   "parley.job.%s" /* pool */
-#define SUBJECT_CONTACT               "parley.contact"
-#define SUBJECT_CONNECTION_TURN       "parley.conn.%s.%s.%s"        /* gateway, connection, turn */
-#define SUBJECT_GATEWAY_EVENTS        "parley.conn.%s"              /* gateway */
-#define SUBJECT_GATEWAY_TURN_EVENTS   "parley.conn.%s.>"            /* gateway */
-#define SUBJECT_ROOM                  "parley.room.%s"              /* room */
-#define SUBJECT_DELIVERED             "parley.gateway.%s.delivered" /* gateway */
-#define SUBJECT_GATEWAY_STATS         "parley.gateway.stats"
-#define SUBJECT_GATEWAY_STATS_REPLY   "parley.gateway.%s.stats.%s"        /* gateway, number */
-#define SUBJECT_GATEWAY_STATS_ASKER   "parley.gateway.%12[0-9a-f].stats." /* for sscanf(): whose reply subject it is */
-#define SUBJECT_TURN                  "parley.turn.%s"                    /* turn */
-#define SUBJECT_TOOL                  "parley.tool.%s"                    /* tool */
-#define SUBJECT_TOOL_ALL              "parley.tool.*"
-#define SUBJECT_TOOL_CANCEL           "parley.tool_cancel"
-#define SUBJECT_TOOLS_LIST            "parley.tools.list"
-#define SUBJECT_NOBODY                "parley.nobody" /* the broker itself answers: no responders */
+#define SUBJECT_COMMAND_ASK            "parley.command.ask"
+#define SUBJECT_COMMAND_CALL_TOOL      "parley.command.call_tool"
+#define SUBJECT_COMMAND_CONTACT        "parley.command.contact"
+#define SUBJECT_COMMAND_CONTACT_LIST   "parley.command.contact_list"
+#define SUBJECT_COMMAND_CONTACT_DELETE "parley.command.contact_delete"
+#define SUBJECT_COMMAND_HISTORY        "parley.command.history"
+#define SUBJECT_COMMAND_RESET          "parley.command.reset"
+#define SUBJECT_COMMAND_BROADCAST      "parley.command.broadcast"
+#define SUBJECT_COMMAND_FIND_PIPELINE  "parley.command.find_pipeline"
+#define SUBJECT_TURN_DONE              "parley.conversation.turn_done"
+#define SUBJECT_JOB                    "parley.job.%s" /* pool */
+#define SUBJECT_CONTACT                "parley.contact"
+#define SUBJECT_CONNECTION_TURN        "parley.conn.%s.%s.%s"        /* gateway, connection, turn */
+#define SUBJECT_GATEWAY_EVENTS         "parley.conn.%s"              /* gateway */
+#define SUBJECT_GATEWAY_TURN_EVENTS    "parley.conn.%s.>"            /* gateway */
+#define SUBJECT_ROOM                   "parley.room.%s"              /* room */
+#define SUBJECT_DELIVERED              "parley.gateway.%s.delivered" /* gateway */
+#define SUBJECT_GATEWAY_STATS          "parley.gateway.stats"
+#define SUBJECT_GATEWAY_STATS_REPLY    "parley.gateway.%s.stats.%s"        /* gateway, number */
+#define SUBJECT_GATEWAY_STATS_ASKER    "parley.gateway.%12[0-9a-f].stats." /* for sscanf(): whose reply subject it is */
+#define SUBJECT_TURN                   "parley.turn.%s"                    /* turn */
+#define SUBJECT_TOOL                   "parley.tool.%s"                    /* tool */
+#define SUBJECT_TOOL_ALL               "parley.tool.*"
+#define SUBJECT_TOOL_CANCEL            "parley.tool_cancel"
+#define SUBJECT_TOOLS_LIST             "parley.tools.list"
+#define SUBJECT_NOBODY                 "parley.nobody" /* the broker itself answers: no responders */
 
 #define QUEUE_ROUTERS "routers"
 #define QUEUE_TOOLS   "tools"
@@ -71,6 +73,7 @@
 #define CONSUMER_WEBHOOK    "webhook"
 
 #define BUCKET_TURNS         "parley_turns"         /* key: turn, and turn.<segment> (segments.h) */
+#define BUCKET_SESSIONS      "parley_sessions"      /* key: id_hash of the session's token */
 #define BUCKET_POSTINGS      "parley_postings"      /* key: a contact request's number in its stream */
 #define BUCKET_CONVERSATIONS "parley_conversations" /* key: id_hash of the conversation's name */
 

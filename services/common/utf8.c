@@ -82,6 +82,18 @@ static bool is_white_space(uint32_t point)
     }
 }
 
+bool utf8_is_name(const char *text, size_t len)
+{
+    uint32_t point;
+    for (size_t at = 0; at < len;) {
+        size_t step = utf8_next(text + at, len - at, &point);
+        if (step == 0 || point < 0x20 || (point >= 0x7f && point < 0xa0))
+            return false;
+        at += step;
+    }
+    return true;
+}
+
 bool utf8_blank(const char *text, size_t len)
 {
     uint32_t point;

@@ -17,6 +17,9 @@ size_t utf8_next(const char *text, size_t len, uint32_t *out);
 size_t utf8_cut(const char *text, size_t len, size_t max);
 
 bool utf8_valid(const char *text, size_t len);
+/* Valid, and without control characters: neither C0 nor DEL nor C1. The rule for all names that go from one service to
+ * another, so whoever takes one from outside asks this (wire.h). */
+bool utf8_is_name(const char *text, size_t len);
 /* True where nothing but white space (Unicode's White_Space property) stands in it, or nothing at all. */
 bool utf8_blank(const char *text, size_t len);
 

@@ -113,25 +113,12 @@ void wire_arena_free(struct wire_arena **arena)
 
 /* ---- Strings */
 
-/* UTF-8 without control characters: neither C0 nor DEL nor C1. */
-static bool is_name(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f)
-            return false;
-        if (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0)
-            return false;
-    }
-    return utf8_valid(text, len);
-}
-
 static bool string_valid(const char *text, const ProtobufCFieldDescriptor *field)
 {
     if (!text || text == protobuf_c_empty_string || text == field->default_value)
         return true; /* not sent */
     const struct piece *piece = (const struct piece *)(const void *)(text - offsetof(struct piece, bytes));
-    return is_name(text, piece->size - 1);
+    return utf8_is_name(text, piece->size - 1);
 }
 
 static bool strings_valid(const ProtobufCMessage *message);

@@ -18,7 +18,7 @@ void wire_arena_free(struct wire_arena **arena);
 /* Appends the message to `out`. Texts are `bytes` and may hold U+0000. */
 void wire_pack(const ProtobufCMessage *message, struct buf *out);
 /* ERR_INVALID: no such message, or more than the arena's limit. `*out` is lent until the arena is used again. `string`
- * fields are ids and names, checked here to hold no control characters and to be valid UTF-8. */
+ * fields are ids and names, checked here with utf8_is_name(). */
 int wire_unpack(struct wire_arena *arena, const ProtobufCMessageDescriptor *descriptor, const void *data, size_t len,
                 void *out_message) MUST_CHECK;
 

@@ -1,7 +1,9 @@
 #include "admission.h"
 
 #include "middleware.h"
+#include "origins.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
@@ -9,20 +11,6 @@ static bool is_same_host(const char *origin, const char *host)
 {
     const char *separator = strstr(origin, "://");
     return separator && host && host[0] && strcasecmp(separator + strlen("://"), host) == 0;
-}
-
-/* Looks for a whole item of a list with commas, and perhaps spaces. */
-static bool lists(const char *list, const char *item)
-{
-    size_t len = strlen(item);
-    while (*list) {
-        list += strspn(list, ", ");
-        size_t span = strcspn(list, ", ");
-        if (span == len && strncasecmp(list, item, len) == 0)
-            return true;
-        list += span;
-    }
-    return false;
 }
 
 /* A host as a Host header has it, without its port and the brackets of an IPv6 address, in `out`. */
@@ -44,17 +32,33 @@ bool admission_host_is_local(const char *header)
     return copy_host(header, host) && (strcasecmp(host, "localhost") == 0 || gateway_host_is_loopback(host));
 }
 
+bool admission_host_is_address(const char *header)
+{
+    char host[64];
+    unsigned char address[sizeof(struct in6_addr)];
+    return copy_host(header, host) &&
+           (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1);
+}
+
 bool admission_origin_allowed(const char *origin, const char *host, const char *allowed, bool loopback)
 {
     if (!origin)
         return true;
-    if (!allowed && loopback && host && !admission_host_is_local(host))
+    if (allowed)
+        return origins_list(allowed, origin);
+    if (loopback && host && !admission_host_is_local(host))
         return false;
-    if (is_same_host(origin, host))
+    return is_same_host(origin, host) || (loopback && strcmp(origin, "null") == 0);
+}
+
+bool admission_host_allowed(const char *host, const char *allowed, bool loopback, bool authenticated)
+{
+    if (!host)
         return true;
     if (!allowed)
-        return loopback && strcmp(origin, "null") == 0;
-    return lists(allowed, "*") || lists(allowed, origin);
+        return !loopback || admission_host_is_local(host);
+    return authenticated || admission_host_is_local(host) || admission_host_is_address(host) ||
+           origins_list_host(allowed, host);
 }
 
 bool admission_origin_passes(const struct gateway *gateway, const struct web_head *head)
@@ -74,10 +78,8 @@ bool admission_origin_passes(const struct gateway *gateway, const struct web_hea
 bool admission_host_passes(const struct gateway *gateway, const struct web_head *head)
 {
     const struct gateway_settings *settings = gateway->settings;
-    if (settings->allowed_origins || !gateway_host_is_loopback(gateway_settings_host(settings)))
-        return true;
-    const char *host = web_head_header(head, "host");
-    return !host || admission_host_is_local(host);
+    return admission_host_allowed(web_head_header(head, "host"), settings->allowed_origins,
+                                  gateway_host_is_loopback(gateway_settings_host(settings)), gateway->tokens);
 }
 
 int admission_decide(struct gateway *gateway, const struct web_head *head, const char **reason)

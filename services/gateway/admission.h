@@ -12,17 +12,23 @@ int admission_decide(struct gateway *gateway, const struct web_head *head, const
 /* Whether a request does not come from a page of an origin that is not allowed. */
 bool admission_origin_passes(const struct gateway *gateway, const struct web_head *head);
 
-/* Whether a request is for a host that we are. While we listen on loopback and no origins are configured, only this
- * machine's own names are: a page of a foreign name which its owner points to 127.0.0.1 (DNS rebinding) would be of the
- * same origin as we are, and its GET requests tell of no origin at all. */
+/* Whether a request is for a host that we are: the GET requests of a page of our own origin tell of no origin, and a
+ * page of a foreign name which its owner points to us would be one (DNS rebinding). */
 bool admission_host_passes(const struct gateway *gateway, const struct web_head *head);
 
 /* Whether a page of `origin` (NULL: no browser) may connect to `host`, as the Host header has it. `allowed` is
- * WS_ALLOWED_ORIGINS: origins with commas, `*` for any; NULL: `null` too if `loopback`. The same host may, but for one
- * that is not local if `loopback` and `allowed` is NULL. Pure. RFC 6454, section 7; RFC 6455, section 10.2. */
+ * WS_ALLOWED_ORIGINS (origins.h): only what it lists may. NULL: the same host may, and if `loopback`, only one that is
+ * local, and `null` too. Pure. RFC 6454, section 7; RFC 6455, section 10.2. */
 bool admission_origin_allowed(const char *origin, const char *host, const char *allowed, bool loopback);
+
+/* Whether a request without an origin may be for `host` (NULL: it does not say). If `allowed` is NULL, any may, but if
+ * `loopback`, only a local one. Else it must be listed, or one that no page of a foreign name can have: a local one, or
+ * an address. Where calls are `authenticated`, a foreign page has no token, so any host will do. Pure. */
+bool admission_host_allowed(const char *host, const char *allowed, bool loopback, bool authenticated);
 
 /* Whether a Host header names this machine: localhost or a loopback address, with any port. Pure. */
 bool admission_host_is_local(const char *header);
+/* Whether it is a numeric address, with any port. Pure. */
+bool admission_host_is_address(const char *header);
 
 #endif

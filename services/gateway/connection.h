@@ -47,9 +47,10 @@ struct connection {
     double connected_at; /* Unix seconds */
     double received_at;  /* the same of the last message, or the opening */
     uint64_t frames_sent;
-    int64_t received_ms; /* monotonic: the last message */
-    int64_t pinged_ms;   /* monotonic: the last ping, or the opening */
+    int64_t idle_since_ms; /* monotonic: the last message, or when it was last seen to wait for something */
+    int64_t pinged_ms;     /* monotonic: the last ping, or the opening */
     bool pong_awaited;
+    bool ping_again; /* as soon as that has come */
     struct allowance allowance;
 
     bool ending;   /* closed as soon as the outbox is empty */
@@ -84,6 +85,9 @@ void connection_tell_reason(struct connection *connection, enum dialect_occasion
                             const struct dialect_request *request, const void *reason, size_t len);
 /* Closes it normally when all has been sent that is in its outbox; nothing more is read. */
 void connection_end(struct connection *connection, const char *reason);
+/* Pings the client, once it has answered any ping before: so the pong that session_ponged() hears of was sent after all
+ * that had been written when this was last called. */
+void connection_ping(struct connection *connection);
 /* An answer that it asked for has ended: the next question may be asked. */
 void connection_answer_ended(struct connection *connection);
 /* Nothing more is read or sent, and the socket is closed. It is gone at connection_free(), which the web calls later,
@@ -95,5 +99,6 @@ void connection_leave(struct connection *connection);
 #define CLOSE_NORMAL     1000 /* RFC 6455, section 7.4.1 */
 #define CLOSE_GOING_AWAY 1001
 #define CLOSE_POLICY     1008
+#define CLOSE_TRY_LATER  1013 /* the IANA's WebSocket close code numbers */
 
 #endif

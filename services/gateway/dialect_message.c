@@ -1,6 +1,7 @@
 #include "dialect_message.h"
 
 #include "json.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -76,6 +77,16 @@ bool dialect_take_bool(const json_t *object, const char *key, bool *out)
 }
 
 bool dialect_take_name(const json_t *object, const char *key, const char **out)
+{
+    struct dialect_span text = {"", 0};
+    if (!dialect_take_text(object, key, &text) || !utf8_is_name(text.data, text.len))
+        return false;
+    if (text.len > 0)
+        *out = text.data;
+    return true;
+}
+
+bool dialect_take_secret(const json_t *object, const char *key, const char **out)
 {
     struct dialect_span text = {"", 0};
     if (!dialect_take_text(object, key, &text) || memchr(text.data, '\0', text.len))

@@ -37,8 +37,10 @@ struct dialect_span dialect_get_text(const json_t *object, const char *key);
 /* The same for a member that may be left out or null: then `*out` is untouched. False where it is something else. */
 bool dialect_take_text(const json_t *object, const char *key, struct dialect_span *out);
 bool dialect_take_bool(const json_t *object, const char *key, bool *out);
-/* The same for a text that has to go on as a C string: one that holds U+0000 is refused, an empty one is none. */
+/* The same for a text that has to go on as a C string; an empty one is none. A name is one by utf8_is_name(), as other
+ * services would refuse it if it were not; a secret may hold anything but U+0000. */
 bool dialect_take_name(const json_t *object, const char *key, const char **out);
+bool dialect_take_secret(const json_t *object, const char *key, const char **out);
 
 /* Makes the request a question, with tools; the text is the object's. */
 void dialect_ask(const struct dialect_message *message, struct dialect_span question, enum dialect_text text);

@@ -41,12 +41,21 @@ static void on_closed(void *arg)
     connection_free(&connection);
 }
 
+/* RFC 9110, section 15.5.20. */
+static void refuse_host(struct web_exchange *exchange)
+{
+    static const char text[] = "this host is not served here: WS_ALLOWED_ORIGINS lists those that are\n";
+    struct buf body = {0};
+    buf_append(&body, text, sizeof text - 1);
+    web_respond(exchange, 421, "text/plain; charset=utf-8", NULL, &body);
+}
+
 static void on_request(void *arg, struct web_exchange *exchange, const struct web_head *head, const char *body,
                        size_t len)
 {
     struct gateway *gateway = arg;
     if (!admission_host_passes(gateway, head))
-        web_respond(exchange, 421, NULL, NULL, NULL); /* RFC 9110, section 15.5.20 */
+        refuse_host(exchange);
     else if (!pages_handle(gateway->pages, exchange, head))
         rest_handle(gateway, exchange, head, body, len);
 }

@@ -14,6 +14,7 @@
 #include "subjects.h"
 #include "tokens.h"
 #include "turn.h"
+#include "utf8.h"
 #include "withdraw.h"
 
 #include <stdio.h>
@@ -244,4 +245,10 @@ void gateway_free(struct gateway **gateway)
     table_deinit(&g->rooms);
     free(g->dialects);
     free(g);
+}
+
+struct dialect_span gateway_text(const ProtobufCBinaryData *data)
+{
+    bool valid = data->len > 0 && utf8_valid((const char *)data->data, data->len);
+    return valid ? (struct dialect_span){(const char *)data->data, data->len} : (struct dialect_span){"", 0};
 }

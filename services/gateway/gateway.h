@@ -86,6 +86,9 @@ bool gateway_draining(const struct gateway *gateway);
 /* Connected to the broker, and made subscriptions there. */
 bool gateway_reachable(const struct gateway *gateway);
 
+/* What another service says is text; empty where it is not UTF-8. Lent like the message. */
+struct dialect_span gateway_text(const ProtobufCBinaryData *data);
+
 /* Inbound messages, each in its on_<message>.c. */
 bus_handler on_event, on_delivered, on_stats, on_stats_request;
 bus_handler on_room_event; /* its argument is the room */

@@ -1,5 +1,7 @@
 #include "gateway_settings.h"
 
+#include "origins.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +28,10 @@ const struct setting gateway_settings_table[] = {
     {"TOKENS_FILE", SETTING_TEXT, FIELD(tokens_file), NULL, 1, 4096, "",
      "JSON file of bearer tokens, users and roles; SIGHUP reads it again; not set: no authentication", false},
     {"WS_ALLOWED_ORIGINS", SETTING_TEXT, FIELD(allowed_origins), NULL, 1, 4096, "",
-     "pages that may connect besides those of the same host, with commas; * for any; not set: null on loopback", false},
+     "pages that may connect, with commas: *, null, origins such as https://chat.example.org, or hosts with any scheme "
+     "and "
+     "port; the page of this host must be listed, too; not set: the same host, and on loopback null",
+     false},
     {"WS_MAX_CONNECTIONS", SETTING_INTEGER, FIELD(max_connections), "10000", 1, 1000000, "connections",
      "WebSockets that one process holds; more are refused with 503", false},
     {"WS_HEARTBEAT_INTERVAL", SETTING_INTEGER, FIELD(heartbeat_interval_s), "30", 1, 3600, "s",
@@ -87,6 +92,12 @@ int gateway_settings_check(const void *settings, char *reason, size_t reason_siz
     const char *host = gateway_settings_host(gateway);
     if (inet_pton(AF_INET, host, &address) != 1 && inet_pton(AF_INET6, host, &address) != 1) {
         snprintf(reason, reason_size, "HOST: '%s' is not a numeric address", host);
+        return ERR_INVALID;
+    }
+    const char *entry;
+    size_t len;
+    if (gateway->allowed_origins && !origins_valid(gateway->allowed_origins, &entry, &len)) {
+        snprintf(reason, reason_size, "WS_ALLOWED_ORIGINS: '%.*s' is no origin, host, null or *", (int)len, entry);
         return ERR_INVALID;
     }
     struct rlimit files;

@@ -9,7 +9,7 @@ struct gateway_settings {
     int64_t port, yychat_port, contact_port, langbot_port, minimal_port;
     bool listen_share;
     char *tokens_file;     /* NULL: no authentication */
-    char *allowed_origins; /* NULL: the same host, and `null` on loopback */
+    char *allowed_origins; /* origins.h; NULL: the same host, and `null` on loopback */
     int64_t max_connections;
     int64_t heartbeat_interval_s;
     int64_t connection_timeout_s;

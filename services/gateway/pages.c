@@ -14,6 +14,9 @@
 #define CONTENT_SECURITY_POLICY                                                    \
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; " \
     "frame-ancestors 'none'"
+/* The console may talk to any server that its user names. */
+#define CONSOLE_PAGE   "test_websocket.html"
+#define CONSOLE_POLICY CONTENT_SECURITY_POLICY "; connect-src 'self' ws: wss: http: https:"
 /* The page that is one file, with everything inline, says the rest itself. */
 #define SINGLE_PAGE        "websocket_test.html"
 #define SINGLE_PAGE_POLICY "frame-ancestors 'none'"
@@ -94,13 +97,18 @@ static const struct page *find_page(const struct pages *pages, const char *path)
     return NULL;
 }
 
+static const char *policy_of(const struct page *page)
+{
+    if (strcmp(page->file->name, SINGLE_PAGE) == 0)
+        return SINGLE_PAGE_POLICY;
+    return strcmp(page->file->name, CONSOLE_PAGE) == 0 ? CONSOLE_POLICY : CONTENT_SECURITY_POLICY;
+}
+
 static void respond_page(struct web_exchange *exchange, const struct web_head *head, const struct page *page)
 {
-    bool single = strcmp(page->file->name, SINGLE_PAGE) == 0;
-    const char *policy = single ? SINGLE_PAGE_POLICY : CONTENT_SECURITY_POLICY;
     const char *const headers[] = {
         "Cache-Control", "no-cache",        "ETag",        page->tag, "Content-Security-Policy",
-        policy,          "Referrer-Policy", "no-referrer", NULL};
+        policy_of(page), "Referrer-Policy", "no-referrer", NULL};
     const char *known = web_head_header(head, "if-none-match");
     if (known && strstr(known, page->tag)) {
         web_respond(exchange, 304, NULL, headers, NULL);

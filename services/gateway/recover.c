@@ -50,15 +50,9 @@ static int unpack_record(struct recovery *recovery, Parley__TurnRecord **record)
 
 /* ---- Delivering an ended turn's record */
 
-static void deliver(struct recovery *recovery)
+static void deliver(struct recovery *recovery, const Parley__TurnRecord *record)
 {
     struct turn *turn = recovery->turn;
-    Parley__TurnRecord *record;
-    int err = unpack_record(recovery, &record);
-    if (err) {
-        fail(recovery, err);
-        return;
-    }
     buf_append(&recovery->text, record->text.data, record->text.len);
     enum answer_news news = answer_add_text(&turn->answer, recovery->offset, recovery->text.data, recovery->text.len);
     if (news == ANSWER_NEW || news == ANSWER_KNOWN) {
@@ -73,10 +67,13 @@ static void deliver(struct recovery *recovery)
 static void on_segments(void *arg, int err)
 {
     struct recovery *recovery = arg;
+    Parley__TurnRecord *record = NULL;
+    if (!err)
+        err = unpack_record(recovery, &record);
     if (err)
         fail(recovery, err);
     else
-        deliver(recovery);
+        deliver(recovery, record);
 }
 
 static void read_segments(struct recovery *recovery, const Parley__TurnRecord *record)
@@ -93,6 +90,29 @@ static void read_segments(struct recovery *recovery, const Parley__TurnRecord *r
     recovery->offset = first * (uint64_t)SEGMENT_BYTES;
     segments_read(turn->gateway->service->bus, turn->id, first, record->segments, &recovery->text, on_segments,
                   recovery, &recovery->reading);
+}
+
+/* ---- Looking into the conversation, where the record is not kept any more */
+
+static void on_conversation(void *arg, int err, const void *value, size_t len, uint64_t revision)
+{
+    (void)revision;
+    struct recovery *recovery = arg;
+    struct turn *turn = recovery->turn;
+    Parley__Conversation *conversation = NULL;
+    Parley__TurnRecord record;
+    if (!err)
+        err = wire_unpack(turn->gateway->arena, &parley__conversation__descriptor, value, len, &conversation);
+    if (!err && !recover_find_turn(conversation, turn->id, &record))
+        err = ERR_NOT_FOUND;
+    if (!err) {
+        deliver(recovery, &record);
+    } else if (err == ERR_NOT_FOUND && turn->aged) {
+        end(recovery);
+        turn_fail(turn, "this answer is not kept any more, please ask again");
+    } else {
+        fail(recovery, err);
+    }
 }
 
 /* ---- Reading the record */
@@ -116,7 +136,13 @@ static void on_record(void *arg, int err, const void *value, size_t len, uint64_
 {
     (void)revision;
     struct recovery *recovery = arg;
+    const struct turn *turn = recovery->turn;
     Parley__TurnRecord *record = NULL;
+    if (err == ERR_NOT_FOUND && turn->conversation[0]) {
+        store_call_get(turn->gateway->service->bus, BUCKET_CONVERSATIONS, turn->conversation, on_conversation, recovery,
+                       &recovery->looking);
+        return;
+    }
     if (err) {
         fail(recovery, err);
         return;

@@ -3,6 +3,8 @@
  *   ask the agent that runs it to send on from where we stand (Attach) ---- it answers: events follow
  *        |  nobody runs it, or whoever did is deaf
  *   read the turn's record ---- ended: read the text that we lack, deliver it and the end
+ *        |  none, of a turn that is resumed: read its conversation ---- ended there: deliver it
+ *        |                                  not there, and asked long ago: it ends as failed
  *        |  not ended, or none
  *   wait: another agent takes it over, or TURN_LOST_TIMEOUT_MS pass (turn.c), asking again after each silence */
 #ifndef PARLEY_RECOVER_H

@@ -21,6 +21,34 @@ int recover_first_segment(const Parley__TurnRecord *record, uint64_t known, uint
     return ERR_NONE;
 }
 
+static Parley__TurnRecord make_record(const Parley__ConversationTurn *turn)
+{
+    static const char reason[] = "the answer failed";
+    Parley__TurnRecord record = PARLEY__TURN_RECORD__INIT;
+    record.turn = turn->turn;
+    record.state = turn->state;
+    record.attempt = 1;
+    record.text = turn->answer;
+    record.length = turn->answer.len;
+    record.steps = turn->steps;
+    record.n_steps = turn->n_steps;
+    record.reason = (ProtobufCBinaryData){sizeof reason - 1, (uint8_t *)reason};
+    record.started_ms = turn->started_ms;
+    record.message_id = turn->answer_id;
+    return record;
+}
+
+bool recover_find_turn(const Parley__Conversation *conversation, const char *turn, Parley__TurnRecord *out)
+{
+    for (size_t i = 0; i < conversation->n_turns; i++) {
+        if (strcmp(conversation->turns[i]->turn, turn) == 0) {
+            *out = make_record(conversation->turns[i]);
+            return recover_has_ended(out);
+        }
+    }
+    return false;
+}
+
 static bool has_step(const struct answer *answer, const char *call, bool finished)
 {
     for (uint32_t i = 0; i < answer->step_count; i++)

@@ -67,12 +67,7 @@ static bool find_route(const char *path, struct rest_route *out, struct langbot_
             return true;
         }
     }
-    return rest_langbot_find(path, out, langbot);
-}
-
-static bool is_safe(const char *method)
-{
-    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    return rest_contact_find(path, out) || rest_langbot_find(path, out, langbot);
 }
 
 static bool is_method(const struct rest_route *route, const char *method)
@@ -100,7 +95,7 @@ void rest_handle(struct gateway *gateway, struct web_exchange *exchange, const s
         rest_call_fail(call, 404, "Not found");
     else if (!is_method(&route, head->method))
         rest_call_refuse_method(call, route.method);
-    else if (!is_safe(head->method) && !admission_origin_passes(gateway, head))
+    else if (!admission_origin_passes(gateway, head))
         rest_call_fail(call, 403, "this origin is not allowed"); /* a page's, in a browser of somebody who may */
     else if (!middleware_pass(&visit))
         rest_call_fail(call, visit.status, visit.reason);

@@ -34,13 +34,15 @@ struct rest_call *rest_call_new(struct gateway *gateway, struct web_exchange *ex
 
 /* ---- Responding */
 
+/* `json` NULL: nothing to say. */
 static void respond(struct rest_call *call, int status, const char *const *headers, struct buf *json)
 {
     if (call->exchange) {
         web_exchange_on_end(call->exchange, NULL, NULL);
-        web_respond(call->exchange, status, "application/json", headers, json);
+        web_respond(call->exchange, status, json ? "application/json" : NULL, headers, json);
     }
-    buf_deinit(json);
+    if (json)
+        buf_deinit(json);
     free(call);
 }
 
@@ -59,6 +61,11 @@ void rest_call_respond(struct rest_call *call, int status, json_t *value)
 void rest_call_respond_body(struct rest_call *call, struct buf *json)
 {
     respond(call, 200, NULL, json);
+}
+
+void rest_call_respond_nothing(struct rest_call *call)
+{
+    respond(call, 204, NULL, NULL);
 }
 
 void rest_call_fail(struct rest_call *call, int status, const char *message)

@@ -39,6 +39,7 @@ struct rest_call *rest_call_new(struct gateway *gateway, struct web_exchange *ex
 /* All of these respond, and take the call. */
 void rest_call_respond(struct rest_call *call, int status, json_t *value); /* takes the reference */
 void rest_call_respond_body(struct rest_call *call, struct buf *json);     /* 200; takes what it holds */
+void rest_call_respond_nothing(struct rest_call *call);                    /* 204 */
 void rest_call_fail(struct rest_call *call, int status, const char *message);
 void rest_call_refuse_method(struct rest_call *call, const char *allowed); /* 405 */
 

@@ -5,17 +5,10 @@
 #include "mem.h"
 #include "subjects.h"
 #include "uplink.h"
-#include "utf8.h"
 
 #include <stdlib.h>
 
 /* ---- Messages */
-
-static struct dialect_span span_of(const ProtobufCBinaryData *data)
-{
-    bool valid = data->len > 0 && utf8_valid((const char *)data->data, data->len);
-    return valid ? (struct dialect_span){(const char *)data->data, data->len} : (struct dialect_span){"", 0};
-}
 
 static size_t list_turn(const Parley__ConversationTurn *turn, struct langbot_message *out)
 {
@@ -24,8 +17,8 @@ static size_t list_turn(const Parley__ConversationTurn *turn, struct langbot_mes
         .id = turn->question_id,
         .from_user = true,
         .is_final = true,
-        .text = span_of(&turn->question),
-        .chain = span_of(&turn->chain),
+        .text = gateway_text(&turn->question),
+        .chain = gateway_text(&turn->chain),
         .when = (double)turn->asked_ms / 1000,
         .connection = turn->connection,
     };
@@ -38,7 +31,7 @@ static size_t list_turn(const Parley__ConversationTurn *turn, struct langbot_mes
     out[count++] = (struct langbot_message){
         .id = turn->answer_id,
         .is_final = true,
-        .text = span_of(&turn->answer),
+        .text = gateway_text(&turn->answer),
         .chain = {"", 0},
         .when = (double)(turn->started_ms > 0 ? turn->started_ms : turn->ended_ms) / 1000,
         .connection = "",

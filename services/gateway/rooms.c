@@ -5,7 +5,6 @@
 #include "recent.h"
 #include "subjects.h"
 #include "turn.h"
-#include "utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,39 +177,48 @@ struct turn *room_begin_turn(struct room *room, const Parley__Event *event)
 
 /* ---- What all members are told */
 
-static struct dialect_span span_of(const ProtobufCBinaryData *data)
+static void tell_members(const struct room *room, struct dialect_occasion *occasion)
 {
-    return (struct dialect_span){data->len > 0 ? (const char *)data->data : "", data->len};
-}
-
-static void tell_members(struct room *room, struct dialect_occasion *occasion)
-{
-    bool valid =
-        utf8_valid(occasion->text.data, occasion->text.len) && utf8_valid(occasion->data.data, occasion->data.len);
-    for (struct chain *link = room->members; valid && link; link = link->next) {
+    for (struct chain *link = room->members; link; link = link->next) {
         struct connection *member = OWNER_OF(link, struct connection, membership);
         if (is_listening(member))
             connection_tell(member, occasion);
     }
 }
 
+/* Nobody is told what can't be read. */
+static void tell_message(const struct room *room, const Parley__Event *event)
+{
+    const Parley__RoomMessage *message = event->room_message;
+    struct dialect_occasion occasion = connection_occasion(DIALECT_ROOM_MESSAGE);
+    occasion.message_id = message->message_id;
+    occasion.text = gateway_text(&message->text);
+    occasion.data = gateway_text(&message->chain);
+    occasion.connection = event->connection;
+    occasion.when = (double)message->asked_ms / 1000;
+    if (occasion.text.len == message->text.len && occasion.data.len == message->chain.len)
+        tell_members(room, &occasion);
+}
+
+static void tell_broadcast(const struct room *room, const Parley__Event *event)
+{
+    struct dialect_occasion occasion = connection_occasion(DIALECT_BROADCAST);
+    occasion.data = gateway_text(&event->broadcast->message);
+    occasion.when = (double)event->broadcast->sent_ms / 1000;
+    if (occasion.data.len > 0)
+        tell_members(room, &occasion);
+}
+
 bool room_take_event(struct room *room, const Parley__Event *event)
 {
-    struct dialect_occasion occasion;
-    if (event->kind_case == PARLEY__EVENT__KIND_ROOM_MESSAGE) {
-        occasion = connection_occasion(DIALECT_ROOM_MESSAGE);
-        occasion.message_id = event->room_message->message_id;
-        occasion.text = span_of(&event->room_message->text);
-        occasion.data = span_of(&event->room_message->chain);
-        occasion.connection = event->connection;
-        occasion.when = (double)event->room_message->asked_ms / 1000;
-    } else if (event->kind_case == PARLEY__EVENT__KIND_BROADCAST) {
-        occasion = connection_occasion(DIALECT_BROADCAST);
-        occasion.data = span_of(&event->broadcast->message);
-        occasion.when = (double)event->broadcast->sent_ms / 1000;
-    } else {
+    switch (event->kind_case) {
+    case PARLEY__EVENT__KIND_ROOM_MESSAGE:
+        tell_message(room, event);
+        return true;
+    case PARLEY__EVENT__KIND_BROADCAST:
+        tell_broadcast(room, event);
+        return true;
+    default:
         return false;
     }
-    tell_members(room, &occasion);
-    return true;
 }

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "clock.h"
 #include "gateway.pb-c.h"
 #include "held.h"
 #include "log.h"
@@ -13,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define KEY_SIZE (sizeof "session." + ID_HASH_SIZE)
 
 struct session {
     struct chain link; /* of the gateway, while its record is being read; it outlives its connection then */
@@ -36,11 +35,9 @@ static void make_token(struct session *session)
 }
 
 /* What is stored can't be used by who reads it. */
-static void make_key(const struct session *session, char key[KEY_SIZE])
+static void make_key(const struct session *session, char key[ID_HASH_SIZE])
 {
-    char hash[ID_HASH_SIZE];
-    id_hash(session->token, strlen(session->token), hash);
-    snprintf(key, KEY_SIZE, "session.%s", hash);
+    id_hash(session->token, strlen(session->token), key);
 }
 
 static void tell(struct session *session, enum dialect_occasion_kind kind, bool resumed)
@@ -69,7 +66,7 @@ static void on_written(void *arg, int err, uint64_t revision, bool duplicate)
     (void)revision;
     (void)duplicate;
     if (err)
-        log_debug("a session could not be kept", LOG_ERR(err));
+        log_warning("a session could not be kept", LOG_ERR(err));
 }
 
 /* `turn` NULL: none. */
@@ -80,19 +77,24 @@ static void write_record(struct session *session, const struct turn *turn)
     record.connection = (char *)origin_of(connection);
     record.dialect = (char *)connection->dialect->name;
     record.user = text_or_empty(connection->client.user);
+    char conversation[ID_HASH_SIZE];
     if (turn) {
+        const struct buf *name = &turn->request.conversation;
+        id_hash(name->data, name->len, conversation);
+        record.conversation = conversation;
         record.turn = (char *)turn->id;
         record.mode = turn->request.mode;
         record.text = turn->request.text;
         record.note = text_or_empty(turn->request.note);
+        record.asked_ms = clock_wall_ms();
     }
     session->has_turn = turn;
     session->confirming = false;
-    char key[KEY_SIZE];
+    char key[ID_HASH_SIZE];
     make_key(session, key);
     struct buf packed = {0};
     wire_pack(&record.base, &packed);
-    store_put(session->gateway->service->bus, BUCKET_TURNS, key, STORE_ANY, &packed, STORE_TIMEOUT_MS, on_written,
+    store_put(session->gateway->service->bus, BUCKET_SESSIONS, key, STORE_ANY, &packed, STORE_TIMEOUT_MS, on_written,
               NULL);
     buf_deinit(&packed);
 }
@@ -112,6 +114,12 @@ static bool is_own(const struct connection *connection, const Parley__Session *r
 
 /* ---- Going on */
 
+/* Whether the turn's record would be kept no more, had it not been written since. */
+static bool is_old(const struct session *session, const Parley__Session *record)
+{
+    return clock_wall_ms() - record->asked_ms > session->gateway->service->common.turns_max_age_seconds * 1000;
+}
+
 static void resume_turn(struct session *session, const Parley__Session *record)
 {
     struct dialect_request request = {
@@ -120,8 +128,14 @@ static void resume_turn(struct session *session, const Parley__Session *record)
         .text = record->text == DIALECT_WHOLE ? DIALECT_WHOLE : DIALECT_DELTAS,
         .note = record->note[0] ? mem_strdup(record->note) : NULL,
     };
+    const struct turn_past past = {
+        .id = record->turn,
+        .conversation = id_is_token_text(record->conversation) ? record->conversation : "",
+        .aged = is_old(session, record),
+        .from = session->offset,
+    };
     session->has_turn = true;
-    turn_resume(session->connection, record->turn, &request, session->offset);
+    turn_resume(session->connection, &request, &past);
     dialect_request_deinit(&request);
 }
 
@@ -148,22 +162,27 @@ static void on_record(void *arg, int err, const void *value, size_t len, uint64_
         free(session);
         return;
     }
+    bool answered = !err || err == ERR_NOT_FOUND;
     if (!err)
         err = wire_unpack(session->gateway->arena, &parley__session__descriptor, value, len, &record);
     if (err)
         log_info("a session could not be resumed", LOG_TEXT("connection", session->connection->client.id),
                  LOG_TRACE(&session->connection->trace), LOG_ERR(err));
+    if (!answered) {
+        connection_close(session->connection, CLOSE_TRY_LATER, "sessions can't be looked up now, please try again");
+        return;
+    }
     go_on(session, err ? NULL : record);
     held_end(session->connection);
 }
 
 static void read_record(struct session *session)
 {
-    char key[KEY_SIZE];
+    char key[ID_HASH_SIZE];
     make_key(session, key);
     chain_add(&session->gateway->sessions, &session->link);
     held_begin(session->connection);
-    store_get(session->gateway->service->bus, BUCKET_TURNS, key, STORE_TIMEOUT_MS, on_record, session);
+    store_get(session->gateway->service->bus, BUCKET_SESSIONS, key, STORE_TIMEOUT_MS, on_record, session);
 }
 
 /* ---- The life of a connection */
@@ -218,7 +237,7 @@ void session_told_end(struct connection *connection)
     if (!session || !session->has_turn || connection->running > 0)
         return;
     session->confirming = true;
-    web_socket_ping(connection->socket);
+    connection_ping(connection);
 }
 
 void session_ponged(struct connection *connection)

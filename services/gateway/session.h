@@ -2,7 +2,7 @@
  * that stopped, on any gateway: with its conversation, and with the answer that was under way.
  *
  *   connects ---------------------------> {"type":"session","resume":TOKEN}, after the greeting
- *   asks -------------------------------> the session's record, in the turns bucket, names the turn
+ *   asks -------------------------------> the session's record, in a bucket of its own, names the turn
  *   has been told the end, and a pong
  *   shows that it was received ---------> the record names none any more
  *   connects with resume=TOKEN&offset=n: the record is read; what it sends meanwhile is held
@@ -10,6 +10,7 @@
  *        |                                end. What is not here is asked for as after any loss (recover.h)
  *        |  there is none --------------> "resumed":false; the conversation goes on
  *        |  there is no such record ----> "resumed":false, and a new token
+ *        |  nobody knows: no broker ----> closed with 1013; the token is as good as before
  *
  * Only in dialects whose answers belong to the connection that asked; in the others a room keeps them. */
 #ifndef PARLEY_SESSION_H
@@ -23,7 +24,7 @@ struct turn;
 void session_open(struct connection *connection, const struct web_head *head);
 /* It goes away; its session stays. */
 void session_close(struct connection *connection);
-/* The turn has been asked for. */
+/* The turn has been asked for; its question is still there. */
 void session_asked(struct connection *connection, const struct turn *turn);
 /* An answer's end has been written. */
 void session_told_end(struct connection *connection);

@@ -3,7 +3,7 @@
 # and style by its hash.
 #
 #   cmake -D SOURCE=static -D OUTPUT=websocket_test.html -P single_page.cmake
-set(modules parley templates console) # each after those that it imports
+set(modules parley templates server console) # each after those that it imports
 
 # The base64 of a hash that is given in hexadecimal digits.
 function(base64_of_hex hex out)

@@ -60,11 +60,18 @@ void stats_deinit(struct stats *stats)
     *stats = (struct stats){0};
 }
 
+/* Whether it has come in, and stays. */
+static bool is_listed(const struct connection *connection, const struct dialect *dialect)
+{
+    return (!dialect || connection->dialect == dialect) && !connection->join && !connection->ending &&
+           !connection->doomed;
+}
+
 static void add_own_connections(const struct gateway *gateway, const struct dialect *dialect, struct stats *stats)
 {
     for (struct chain *link = gateway->connections; link; link = link->next) {
         const struct connection *connection = OWNER_OF(link, struct connection, link);
-        if (dialect && connection->dialect != dialect)
+        if (!is_listed(connection, dialect))
             continue;
         const struct dialect_connection listed = {
             .id = connection->client.id,

@@ -1,6 +1,7 @@
 #include "tokens.h"
 
 #include "buf.h"
+#include "file.h"
 #include "id.h"
 #include "json.h"
 #include "mem.h"
@@ -44,12 +45,7 @@ size_t tokens_count(const struct tokens *tokens)
 
 static bool is_user(const char *text, size_t len)
 {
-    if (len < 1 || len > TOKENS_USER_MAX_BYTES || !utf8_valid(text, len))
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            return false;
-    return true;
+    return len >= 1 && len <= TOKENS_USER_MAX_BYTES && utf8_is_name(text, len);
 }
 
 static bool take_hash(const json_t *entry, struct token *token)
@@ -154,24 +150,10 @@ int tokens_parse(const char *text, size_t len, struct tokens **out, char *reason
     return err;
 }
 
-static int read_file(const char *path, struct buf *out)
-{
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return ERR_SYSTEM;
-    buf_reserve(out, TOKENS_FILE_MAX_BYTES + 1);
-    out->len = fread(out->data, 1, TOKENS_FILE_MAX_BYTES + 1, file);
-    int err = ferror(file) ? ERR_SYSTEM : out->len > TOKENS_FILE_MAX_BYTES ? ERR_TOO_LARGE : ERR_NONE;
-    int reading_errno = errno;
-    fclose(file);
-    errno = reading_errno;
-    return err;
-}
-
 int tokens_load(const char *path, struct tokens **out, char *reason, size_t reason_size)
 {
     struct buf text = {0};
-    int err = read_file(path, &text);
+    int err = file_read(path, TOKENS_FILE_MAX_BYTES, &text);
     if (err)
         snprintf(reason, reason_size, "%s", err == ERR_SYSTEM ? strerror(errno) : err_text(err));
     else

@@ -11,6 +11,7 @@
 #include "uplink.h"
 #include "withdraw.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,17 +137,19 @@ static struct turn *begin_again(struct connection *connection, const char *id, s
     return turn;
 }
 
-void turn_resume(struct connection *connection, const char *id, struct dialect_request *request, uint64_t from)
+void turn_resume(struct connection *connection, struct dialect_request *request, const struct turn_past *past)
 {
-    struct turn *turn = turn_find(connection->gateway, id);
+    struct turn *turn = turn_find(connection->gateway, past->id);
     if (!turn)
-        turn = begin_again(connection, id, request);
+        turn = begin_again(connection, past->id, request);
+    turn->aged = past->aged;
+    snprintf(turn->conversation, sizeof turn->conversation, "%s", past->conversation);
     if (!turn->cancel)
         change_asker(turn, connection);
     struct follower *follower = add_follower(turn, connection);
     follower->taken_up_told = true;
-    follower->started_told = from > 0;
-    follower->from = turn->request.text == DIALECT_WHOLE ? 0 : from;
+    follower->started_told = past->from > 0;
+    follower->from = turn->request.text == DIALECT_WHOLE ? 0 : past->from;
     outbox_catch_up(follower);
     recover_start(turn);
     connection_wake(connection);
@@ -263,12 +266,12 @@ void turn_ask(struct turn *turn)
         return;
     }
     int err = uplink_ask(turn);
+    if (!err && !turn->room)
+        session_asked(turn->asker, turn);
     dialect_request_forget_question(&turn->request);
     budget_release(&turn->gateway->service->budget, &turn->held);
     if (err)
         turn_fail(turn, err == ERR_TOO_LARGE ? "the question is too large" : GATEWAY_UNAVAILABLE);
-    else if (!turn->room)
-        session_asked(turn->asker, turn);
 }
 
 void turn_heard(struct turn *turn)

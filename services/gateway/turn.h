@@ -35,6 +35,7 @@ struct turn {
     struct room *room;        /* in flight and in a room; NULL: not so */
     struct chain in_room;
     struct dialect_request request;
+    char conversation[ID_HASH_SIZE]; /* its key, where its answer is looked for if it has no record; empty: nowhere */
     enum turn_phase phase;
     struct chain in_flight;
     struct turn *next_waiting; /* in its connection's queue */
@@ -42,6 +43,7 @@ struct turn {
     struct answer answer;
     size_t held; /* of the service's budget: for the question while it waits, then for the answer */
     struct follower *followers;
+    bool aged;                     /* asked so long ago that it is over if it has no record */
     bool has_gap;                  /* something was lost, and has not come again yet */
     struct recovery *recovery;     /* NULL: none under way */
     struct withdrawal *withdrawal; /* NULL: none awaited */
@@ -74,9 +76,15 @@ void turn_reconnected(struct turn *turn);
 void turn_move_on(struct turn *turn);
 /* The connection, which follows it in no way yet, does so. */
 void turn_follow(struct turn *turn, struct connection *connection);
-/* The connection goes on with the turn of this id, asked over an earlier one; its client has the first `from` bytes of
- * the answer. Takes the request, where the turn is not in flight here. */
-void turn_resume(struct connection *connection, const char *id, struct dialect_request *request, uint64_t from);
+/* What is known of a turn that was asked over an earlier connection. Lent. */
+struct turn_past {
+    const char *id;
+    const char *conversation; /* the key, or empty */
+    bool aged;
+    uint64_t from; /* the client has so many bytes of the answer */
+};
+/* The connection goes on with it. Takes the request, where the turn is not in flight here. */
+void turn_resume(struct connection *connection, struct dialect_request *request, const struct turn_past *past);
 /* It was only to be kept, and that is done: ends it, and its asker is told nothing. Don't touch the turn afterwards. */
 void turn_noted(struct turn *turn);
 /* Nobody goes on with it, as was asked for. Don't touch the turn afterwards. */

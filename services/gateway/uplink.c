@@ -131,6 +131,13 @@ void uplink_pack_contact_list(uint64_t before, uint32_t limit, struct buf *out)
     wire_pack(&list.base, out);
 }
 
+void uplink_pack_contact_delete(uint64_t number, struct buf *out)
+{
+    Parley__ContactDelete contact = PARLEY__CONTACT_DELETE__INIT;
+    contact.number = number;
+    wire_pack(&contact.base, out);
+}
+
 void uplink_pack_find_pipeline(const char *pipeline, struct buf *out)
 {
     Parley__FindPipeline find = PARLEY__FIND_PIPELINE__INIT;

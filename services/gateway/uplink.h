@@ -18,6 +18,7 @@ void uplink_cancel_call(struct gateway *gateway, const char *call);
 void uplink_pack_contact(const struct connection *connection, const char *id, const struct dialect_request *request,
                          struct buf *out);
 void uplink_pack_contact_list(uint64_t before, uint32_t limit, struct buf *out);
+void uplink_pack_contact_delete(uint64_t number, struct buf *out);
 void uplink_pack_find_pipeline(const char *pipeline, struct buf *out);
 /* Of a conversation of this name; `pipeline` must exist. */
 void uplink_pack_history(const struct buf *conversation, const char *pipeline, struct buf *out);

@@ -15,6 +15,7 @@
 #define TRIES_MAX      100
 #define PAUSE_FIRST_MS 4 /* at most, before the second try */
 #define PAUSE_MAX_MS   100
+#define OUTAGE_MS      250 /* before the next try, where the store can't be reached */
 #define GIVE_UP_MS     20000
 
 static void read_conversation(struct change *change);
@@ -87,6 +88,11 @@ static uint64_t pick(uint64_t bound)
     return random % bound;
 }
 
+static bool is_outage(int err)
+{
+    return err == ERR_DISCONNECTED || err == ERR_NO_RESPONDERS;
+}
+
 static void try_again(struct change *change, int err)
 {
     if (change->tries >= TRIES_MAX || clock_monotonic_ms() - change->began_ms > GIVE_UP_MS) {
@@ -96,10 +102,11 @@ static void try_again(struct change *change, int err)
     if (change->router->stopped)
         return; /* router_free() frees what it is part of */
     uint64_t longest = (uint64_t)PAUSE_FIRST_MS * (uint64_t)change->tries;
+    uint64_t pause_ms = is_outage(err) ? OUTAGE_MS : pick(longest < PAUSE_MAX_MS ? longest : PAUSE_MAX_MS);
     change->pause = mem_alloc(sizeof *change->pause);
     uv_timer_init(&change->router->service->loop, change->pause);
     change->pause->data = change;
-    uv_timer_start(change->pause, on_pause_over, pick(longest < PAUSE_MAX_MS ? longest : PAUSE_MAX_MS), 0);
+    uv_timer_start(change->pause, on_pause_over, pause_ms, 0);
 }
 
 /* ---- One try */
@@ -111,7 +118,7 @@ static void on_written(void *arg, int err, uint64_t revision, bool duplicate)
     struct change *change = arg;
     if (err == ERR_CONFLICT)
         metric_add(change->router->metrics.conflicts, 1);
-    if (err == ERR_CONFLICT || err == ERR_TIMEOUT)
+    if (err == ERR_CONFLICT || err == ERR_TIMEOUT || (change->handlers->persistent && is_outage(err)))
         try_again(change, err);
     else
         end(change, err);
@@ -122,7 +129,10 @@ static void on_read(void *arg, int err, const void *value, size_t len, uint64_t 
     struct change *change = arg;
     struct buf whole = {0};
     if (err && err != ERR_NOT_FOUND) {
-        end(change, err);
+        if (change->handlers->persistent && (err == ERR_TIMEOUT || is_outage(err)))
+            try_again(change, err);
+        else
+            end(change, err);
         return;
     }
     switch (change->handlers->make(change->arg, value, value ? len : 0, &whole)) {

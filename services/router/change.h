@@ -32,6 +32,9 @@ struct change_handlers {
      * ERR_CANCELLED where `make` gave up; ERR_CONFLICT when others had been quicker all the time; or the store's. The
      * change may be started again, or freed with what it is part of. */
     void (*done)(void *arg, int err);
+    /* Whether it goes on trying where the store can't be reached, too: for 20 s, while others of its conversation wait.
+     */
+    bool persistent;
 };
 
 /* In the caller's memory, zeroed at first. Everything in it is private. */

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "config_reader.h"
+#include "file.h"
 #include "json.h"
 #include "mem.h"
 #include "utf8.h"
@@ -207,31 +208,16 @@ int config_parse(const char *text, size_t len, struct config **out, char reason[
 /* deploy/config/parley.json, put into the program when it is built. */
 extern const char config_built_in[], config_built_in_end[];
 
-static int read_file(const char *path, struct buf *out, char reason[CONFIG_REASON_SIZE])
-{
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        explain(reason, "", strerror(errno));
-        return ERR_SYSTEM;
-    }
-    buf_reserve(out, CONFIG_MAX_BYTES + 1);
-    size_t len = fread(out->data, 1, CONFIG_MAX_BYTES + 1, file);
-    int err = ferror(file) ? ERR_SYSTEM : len > CONFIG_MAX_BYTES ? ERR_TOO_LARGE : ERR_NONE;
-    fclose(file);
-    out->len = len;
-    if (err)
-        explain(reason, "", err == ERR_SYSTEM ? "cannot be read" : "is larger than 4 MiB");
-    return err;
-}
-
 int config_load(const char *path, struct config **out, char reason[CONFIG_REASON_SIZE])
 {
     struct buf text = {0}, prefix = {0};
     char what[CONFIG_REASON_SIZE] = "";
     if (!path || !*path)
         return config_parse(config_built_in, (size_t)(config_built_in_end - config_built_in), out, reason);
-    int err = read_file(path, &text, what);
-    if (!err)
+    int err = file_read(path, CONFIG_MAX_BYTES, &text);
+    if (err)
+        explain(what, "", err == ERR_SYSTEM ? strerror(errno) : "is larger than 4 MiB");
+    else
         err = config_parse(text.data, text.len, out, what);
     if (err) {
         buf_printf(&prefix, "%s: ", path);

@@ -1,6 +1,7 @@
 #include "config_reader.h"
 
 #include "id.h"
+#include "utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,11 +30,7 @@ void config_wrong(struct config_reader *reader, const struct config_place *place
 
 static bool is_line(const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            return false;
-    }
-    return len >= 1 && len <= LINE_MAX_BYTES;
+    return len >= 1 && len <= LINE_MAX_BYTES && utf8_is_name(text, len);
 }
 
 static bool is_url(const char *text, size_t len)

@@ -1,5 +1,6 @@
 #include "conversation.h"
 
+#include "id.h"
 #include "mem.h"
 #include "utf8.h"
 
@@ -10,6 +11,8 @@
 #define TURN_FRAME_BYTES 6
 /* Of one packed turn besides its texts and steps: ids, state, times, tags and lengths. */
 #define TURN_FIXED_BYTES 256
+/* Of the turns that are gone: tag, length, and a fixed64 each. */
+#define GONE_MAX_BYTES (3 + CONVERSATION_GONE_MAX * sizeof(uint64_t))
 
 static size_t framed_size(const Parley__ConversationTurn *turn)
 {
@@ -68,7 +71,33 @@ struct draft {
     Parley__ConversationTurn **turns; /* with room for one more */
     size_t count;
     uint64_t message_ids;
+    uint64_t gone[CONVERSATION_GONE_MAX];
+    size_t gone_count;
 };
+
+static uint64_t mark_of(const char *turn)
+{
+    char digits[ID_SHA256_SIZE];
+    id_sha256(turn, strlen(turn), digits);
+    digits[2 * sizeof(uint64_t)] = '\0';
+    return strtoull(digits, NULL, 16);
+}
+
+static bool draft_is_gone(const struct draft *draft, const char *turn)
+{
+    uint64_t mark = mark_of(turn);
+    for (size_t i = 0; i < draft->gone_count; i++)
+        if (draft->gone[i] == mark)
+            return true;
+    return false;
+}
+
+static void draft_add_gone(struct draft *draft, uint64_t mark)
+{
+    if (draft->gone_count == CONVERSATION_GONE_MAX)
+        memmove(draft->gone, draft->gone + 1, --draft->gone_count * sizeof *draft->gone);
+    draft->gone[draft->gone_count++] = mark;
+}
 
 static int draft_init(struct draft *draft, struct wire_arena *arena, const void *stored, size_t len)
 {
@@ -80,6 +109,9 @@ static int draft_init(struct draft *draft, struct wire_arena *arena, const void 
             return err;
     }
     draft->message_ids = conversation->message_ids;
+    draft->gone_count = 0;
+    for (size_t i = 0; i < conversation->n_gone; i++)
+        draft_add_gone(draft, conversation->gone[i]);
     draft->count = conversation->n_turns;
     draft->turns = mem_alloc((draft->count + 1) * sizeof *draft->turns);
     if (draft->count > 0)
@@ -102,16 +134,21 @@ static void draft_pack(struct draft *draft, size_t place, const Parley__Conversa
 {
     struct buf question = {0}, answer = {0};
     Parley__ConversationTurn fitting = *turn;
-    fit_turn(&fitting, limits->max_bytes, &question, &answer);
+    const struct conversation_limits room = {limits->max_turns, limits->max_bytes - GONE_MAX_BYTES};
+    fit_turn(&fitting, room.max_bytes, &question, &answer);
     draft->turns[place] = &fitting;
     if (place == draft->count)
         draft->count++;
 
-    size_t surplus = count_surplus(draft->turns, draft->count, limits);
+    size_t surplus = count_surplus(draft->turns, draft->count, &room);
+    for (size_t i = 0; i < surplus; i++)
+        draft_add_gone(draft, mark_of(draft->turns[i]->turn));
     Parley__Conversation whole = PARLEY__CONVERSATION__INIT;
     whole.turns = draft->turns + surplus;
     whole.n_turns = draft->count - surplus;
     whole.message_ids = draft->message_ids;
+    whole.gone = draft->gone;
+    whole.n_gone = draft->gone_count;
     buf_reset(out);
     wire_pack(&whole.base, out);
     buf_deinit(&question);
@@ -149,7 +186,8 @@ int conversation_end(struct wire_arena *arena, const void *stored, size_t len, c
         return err;
     size_t place = draft_find(&draft, turn->turn);
     bool asked = place < draft.count;
-    *changed = asked ? draft.turns[place]->state == PARLEY__TURN_STATE__TURN_STATE_RUNNING : turn->answer_id == 0;
+    *changed = asked ? draft.turns[place]->state == PARLEY__TURN_STATE__TURN_STATE_RUNNING
+                     : turn->answer_id == 0 && !draft_is_gone(&draft, turn->turn);
     if (*changed) {
         Parley__ConversationTurn ended = asked ? *draft.turns[place] : *turn;
         ended.answer = turn->answer;

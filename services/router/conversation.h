@@ -14,6 +14,10 @@
 /* What stands where text was cut away. */
 #define CONVERSATION_CUT_MARK " […]"
 
+/* So many of the turns that went last are still known as such: an agent that comes again with one, because it has not
+ * heard that it was saved, finds that it was. */
+#define CONVERSATION_GONE_MAX 32
+
 struct conversation_limits {
     size_t max_turns; /* at least 1 */
     size_t max_bytes; /* packed; at least 1024 */

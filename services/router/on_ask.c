@@ -13,6 +13,7 @@
  *
  * Where the store does not say whether it has taken the job, the turn is marked as cancelled, so that no agent runs
  * what its client was told has failed. */
+#include "ask.h"
 #include "change.h"
 #include "clock.h"
 #include "command.pb-c.h"
@@ -27,32 +28,11 @@
 #include "store.h"
 #include "stores.h"
 #include "subjects.h"
-#include "turn.pb-c.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A question on its way: into its conversation, where that is to hold it from now on, and into the stream. */
-struct ask {
-    struct command command; /* first */
-    struct router *router;
-    char *reply;
-    char turn[ID_TOKEN_MAX + 1];
-    char connection[ID_TOKEN_MAX + 1];
-    struct trace trace;
-    int64_t asked_ms, deadline_ms, start_deadline_ms;
-    char *apology;  /* NULL: none */
-    struct buf job; /* packed */
-
-    /* In a room that counts its messages. */
-    struct buf message; /* the Ask itself, packed; else empty */
-    struct change change;
-    uint64_t question_id, answer_id;
-    bool known; /* it was there already when we came */
-    bool late;
-};
 
 /* ---- What the gateway is told */
 
@@ -138,70 +118,10 @@ static void free_ask(struct command *command)
     free(ask);
 }
 
-static void end_ask(struct ask *ask)
+void ask_end(struct ask *ask)
 {
     router_end(ask->router, &ask->command);
     free_ask(&ask->command);
-}
-
-/* ---- What became nothing is taken back */
-
-static enum change_verdict make_failed(void *arg, const void *stored, size_t len, struct buf *out)
-{
-    const struct ask *ask = arg;
-    const struct conversation_limits limits = router_conversation_limits(ask->router);
-    Parley__ConversationTurn turn = PARLEY__CONVERSATION_TURN__INIT;
-    turn.turn = (char *)ask->turn;
-    turn.state = PARLEY__TURN_STATE__TURN_STATE_FAILED;
-    turn.answer_id = ask->answer_id;
-    turn.ended_ms = clock_wall_ms();
-    bool changed;
-    int err = conversation_end(ask->router->stored, stored, len, &turn, &limits, out, &changed);
-    return err ? CHANGE_GIVE_UP : changed ? CHANGE_WRITE : CHANGE_NONE;
-}
-
-static void on_failed(void *arg, int err)
-{
-    struct ask *ask = arg;
-    if (err)
-        log_warning("a failed question still seems to wait for its answer", LOG_TEXT("turn", ask->turn),
-                    LOG_TRACE(&ask->trace), LOG_ERR(err));
-    end_ask(ask);
-}
-
-static void take_back(struct ask *ask)
-{
-    static const struct change_handlers handlers = {.make = make_failed, .done = on_failed};
-    char conversation[sizeof ask->change.conversation];
-    if (ask->message.len == 0) {
-        end_ask(ask);
-        return;
-    }
-    memcpy(conversation, ask->change.conversation, sizeof conversation);
-    change_start(ask->router, &ask->change, conversation, &handlers, ask);
-}
-
-static void on_marked(void *arg, int err, uint64_t revision, bool duplicate)
-{
-    (void)revision;
-    (void)duplicate;
-    struct ask *ask = arg;
-    if (err && err != ERR_CONFLICT) /* a conflict: an agent has claimed it, or somebody has cancelled it */
-        log_warning("a failed question could not be marked as cancelled", LOG_TEXT("turn", ask->turn),
-                    LOG_TRACE(&ask->trace), LOG_ERR(err));
-    take_back(ask);
-}
-
-/* The same mark that a gateway leaves which finds no agent to cancel. */
-static void mark_cancelled(struct ask *ask)
-{
-    Parley__TurnRecord record = PARLEY__TURN_RECORD__INIT;
-    record.turn = ask->turn;
-    record.state = PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED;
-    struct buf packed = {0};
-    wire_pack(&record.base, &packed);
-    store_put(ask->router->service->bus, BUCKET_TURNS, ask->turn, STORE_NEW, &packed, STORE_TIMEOUT_MS, on_marked, ask);
-    buf_deinit(&packed);
 }
 
 /* ---- Into the stream */
@@ -214,22 +134,22 @@ static void on_queued(void *arg, int err, uint64_t sequence, bool duplicate)
         log_debug("question accepted", LOG_TEXT("turn", ask->turn), LOG_TEXT("connection", ask->connection),
                   LOG_TRACE(&ask->trace), LOG_INT("duplicate", duplicate));
         accept_ask(ask);
-        end_ask(ask);
+        ask_end(ask);
         return;
     }
     log_warning("a question could not be queued", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->trace), LOG_ERR(err));
     refuse(ask->router, ask->reply, &ask->trace, ask->connection, ask->turn, reason_of(err));
     if (err == ERR_TIMEOUT || err == ERR_DISCONNECTED)
-        mark_cancelled(ask);
+        ask_withdraw(ask);
     else
-        take_back(ask);
+        ask_take_back(ask);
 }
 
 static void queue_job(struct ask *ask)
 {
     char subject[SUBJECT_SIZE];
     snprintf(subject, sizeof subject, SUBJECT_JOB, ask->router->settings->pool);
-    store_publish(ask->router->service->bus, subject, ask->turn, &ask->trace, &ask->job,
+    store_publish(ask->router->service->bus, subject, ask->turn, STORE_ANY, &ask->trace, &ask->job,
                   router_time_left(ask->deadline_ms, STORE_TIMEOUT_MS), on_queued, ask);
 }
 
@@ -284,7 +204,7 @@ static void show_to_room(const struct ask *ask, const Parley__Ask *message)
 static void drop_late(struct ask *ask)
 {
     metric_add(ask->router->metrics.late, 1);
-    end_ask(ask);
+    ask_end(ask);
 }
 
 static void on_remembered(void *arg, int err)
@@ -298,7 +218,7 @@ static void on_remembered(void *arg, int err)
         log_warning("a question could not be kept", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->trace),
                     LOG_TEXT("conversation", ask->change.conversation), LOG_ERR(err));
         refuse(ask->router, ask->reply, &ask->trace, ask->connection, ask->turn, reason_of(err));
-        end_ask(ask);
+        ask_take_back(ask); /* an answer of the store's may have been lost */
         return;
     }
     const Parley__Ask *message = asked(ask);
@@ -306,7 +226,7 @@ static void on_remembered(void *arg, int err)
         show_to_room(ask, message);
     if (message->no_answer) {
         note_ask(ask);
-        end_ask(ask);
+        ask_end(ask);
         return;
     }
     job_set_message_id(&ask->job, ask->answer_id);

@@ -6,6 +6,11 @@
  *             the reason
  *   late      past its deadline it is dropped without a word
  *
+ * None is stored at the cost of an older one. A full stream refuses what is new, but nats-server (2.9.10) looks at a
+ * message's own bytes only: one that would fit but for what the server adds to it is stored, and the oldest removed. So
+ * a request is stored where there is room for all of it, and only if nothing else was since the stream was asked. That
+ * is why they wait for each other: only routers compete.
+ *
  * The webhook is told from the stream (webhook.h), where the message keeps its trace. */
 #include "command.pb-c.h"
 #include "id.h"
@@ -16,22 +21,30 @@
 #include "stores.h"
 #include "subjects.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EXTRA_MAX_BYTES 16384 /* of what a client adds to its message */
+#define TRIES_MAX   100 /* each but the last means that another router has stored one */
+#define REASON_SIZE 128
+#define FULL        "no more contact requests can be kept; try again later"
 
 struct storing {
     struct command command; /* first */
+    TAILQ_ENTRY(storing) link;
     struct router *router;
     char *reply;
     struct trace trace;
     char request[ID_TOKEN_MAX + 1];
+    int64_t deadline_ms;
+    struct buf message; /* Contact, packed */
+    int tries;
 };
 
 static void free_storing(struct command *command)
 {
     struct storing *storing = (struct storing *)command;
+    buf_deinit(&storing->message);
     free(storing->reply);
     free(storing);
 }
@@ -43,52 +56,109 @@ static void reply_stored(struct router *router, const char *reply, const struct 
     router_reply(router, reply, trace, &stored.base);
 }
 
-static void on_stored(void *arg, int err, uint64_t sequence, bool duplicate)
+/* ---- One after the other */
+
+static void look(struct storing *storing);
+
+static void remove_storing(struct storing *storing)
 {
-    (void)duplicate;
-    struct storing *storing = arg;
-    if (err)
-        log_error("a contact request could not be stored", LOG_TEXT("request", storing->request),
-                  LOG_TRACE(&storing->trace), LOG_ERR(err));
-    else
-        log_info("contact request stored", LOG_TEXT("request", storing->request), LOG_TRACE(&storing->trace),
-                 LOG_INT("number", sequence));
-    if (!err)
-        metric_add(storing->router->metrics.contacts, 1);
-    reply_stored(storing->router, storing->reply, &storing->trace, err ? err_text(err) : "");
+    TAILQ_REMOVE(&storing->router->contacts, storing, link);
     router_end(storing->router, &storing->command);
     free_storing(&storing->command);
 }
 
-static void store(struct router *router, const struct bus_message *message, const Parley__Contact *contact,
-                  const struct trace *trace)
+/* It makes way for the next. */
+static void end_storing(struct storing *storing)
+{
+    struct storing_list *contacts = &storing->router->contacts;
+    remove_storing(storing);
+    while (!TAILQ_EMPTY(contacts) && router_too_late(TAILQ_FIRST(contacts)->deadline_ms))
+        remove_storing(TAILQ_FIRST(contacts));
+    if (!TAILQ_EMPTY(contacts))
+        look(TAILQ_FIRST(contacts));
+}
+
+static void fail(struct storing *storing, int err)
+{
+    log_error("a contact request could not be stored", LOG_TEXT("request", storing->request),
+              LOG_TRACE(&storing->trace), LOG_ERR(err));
+    reply_stored(storing->router, storing->reply, &storing->trace, err == ERR_FULL ? FULL : err_text(err));
+    end_storing(storing);
+}
+
+static void on_stored(void *arg, int err, uint64_t sequence, bool duplicate)
+{
+    (void)duplicate;
+    struct storing *storing = arg;
+    if (err == ERR_CONFLICT && storing->tries < TRIES_MAX) {
+        look(storing);
+        return;
+    }
+    if (err) {
+        fail(storing, err);
+        return;
+    }
+    log_info("contact request stored", LOG_TEXT("request", storing->request), LOG_TRACE(&storing->trace),
+             LOG_INT("number", sequence));
+    metric_add(storing->router->metrics.contacts, 1);
+    reply_stored(storing->router, storing->reply, &storing->trace, "");
+    end_storing(storing);
+}
+
+static void on_state(void *arg, int err, const struct store_state *state)
+{
+    struct storing *storing = arg;
+    int64_t needed = (int64_t)storing->message.len + STORE_OVERHEAD_MAX_BYTES;
+    if (!err && state->max_bytes >= 0 && state->bytes + needed > state->max_bytes)
+        err = ERR_FULL;
+    if (err) {
+        fail(storing, err);
+        return;
+    }
+    struct buf packed = {0};
+    buf_append(&packed, storing->message.data, storing->message.len);
+    store_publish(storing->router->service->bus, SUBJECT_CONTACT, storing->request, state->last, &storing->trace,
+                  &packed, router_time_left(storing->deadline_ms, STORE_TIMEOUT_MS), on_stored, storing);
+}
+
+static void look(struct storing *storing)
+{
+    storing->tries++;
+    store_get_state(storing->router->service->bus, STREAM_CONTACTS,
+                    router_time_left(storing->deadline_ms, STORE_TIMEOUT_MS), on_state, storing);
+}
+
+/* ---- What comes */
+
+static void start_storing(struct router *router, const struct bus_message *message, const Parley__Contact *contact,
+                          const struct trace *trace)
 {
     struct storing *storing = mem_alloc(sizeof *storing);
-    struct buf packed = {0};
+    bool first = TAILQ_EMPTY(&router->contacts);
     storing->router = router;
     storing->reply = message->reply ? mem_strdup(message->reply) : NULL;
     storing->trace = *trace;
+    storing->deadline_ms = contact->deadline_ms;
     storing->command.free = free_storing;
-    router_begin(router, &storing->command);
     memcpy(storing->request, contact->request, strlen(contact->request) + 1);
-    buf_append(&packed, message->data, message->len);
-    store_publish(router->service->bus, SUBJECT_CONTACT, contact->request, &storing->trace, &packed,
-                  router_time_left(contact->deadline_ms, STORE_TIMEOUT_MS), on_stored, storing);
-    buf_deinit(&packed);
+    buf_append(&storing->message, message->data, message->len);
+    router_begin(router, &storing->command);
+    TAILQ_INSERT_TAIL(&router->contacts, storing, link);
+    if (first)
+        look(storing);
 }
 
-static const char *check(const struct router *router, const Parley__Contact *contact)
+/* Writes why it can't be taken: else `reason` is empty. */
+static void check(const struct router *router, const Parley__Contact *contact, char reason[REASON_SIZE])
 {
-    size_t max = (size_t)router->settings->question_max_bytes;
+    size_t max = (size_t)router->settings->contact_max_bytes;
+    reason[0] = '\0';
     if (contact->message.len == 0)
-        return "the message is empty";
-    if (contact->message.len > max)
-        return "the message is too long";
-    if (contact->timestamp.len > EXTRA_MAX_BYTES || contact->user_agent.len > EXTRA_MAX_BYTES)
-        return "timestamp or userAgent is too long";
-    if (router_is_full(router))
-        return "too many commands at once; try again later";
-    return NULL;
+        snprintf(reason, REASON_SIZE, "the message is empty");
+    else if (contact->message.len + contact->timestamp.len + contact->user_agent.len > max)
+        snprintf(reason, REASON_SIZE, "the contact request is longer than %zu bytes", max);
+    else if (router_is_full(router))
+        snprintf(reason, REASON_SIZE, "too many commands at once; try again later");
 }
 
 void on_contact(void *arg, const struct bus_message *message)
@@ -105,9 +175,10 @@ void on_contact(void *arg, const struct bus_message *message)
     }
     if (router_too_late(contact->deadline_ms))
         return;
-    const char *failure = check(router, contact);
-    if (failure)
-        reply_stored(router, message->reply, &trace, failure);
+    char reason[REASON_SIZE];
+    check(router, contact, reason);
+    if (reason[0])
+        reply_stored(router, message->reply, &trace, reason);
     else
-        store(router, message, contact, &trace);
+        start_storing(router, message, contact, &trace);
 }

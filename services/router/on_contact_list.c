@@ -5,7 +5,7 @@
  *   answers   ContactPage: at most `limit` of those numbered below `before`, and where the next page begins; or the
  *             reason why it can't be read now. A page ends early rather than growing beyond what one message holds
  *
- * A number is the request's place in the stream. Some may be missing there: an operator has removed them. */
+ * A number is the request's place in the stream. Some may be missing there: the owner has deleted them. */
 #include "command.pb-c.h"
 #include "log.h"
 #include "mem.h"
@@ -17,9 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMIT_DEFAULT  50
-#define LIMIT_MAX      100
-#define READS_MAX      1000      /* for one page, where many are missing */
+#define READS_MAX      1000      /* for one page: of what is there, and of what is missing */
 #define PAGE_MAX_BYTES (2 << 20) /* … after which it takes no more */
 
 struct page {
@@ -112,7 +110,7 @@ static void on_read(void *arg, int err, const void *value, size_t len, uint64_t 
     read_next(page);
 }
 
-static void on_extent(void *arg, int err, uint64_t first, uint64_t last)
+static void on_state(void *arg, int err, const struct store_state *state)
 {
     struct page *page = arg;
     if (err) {
@@ -120,8 +118,8 @@ static void on_extent(void *arg, int err, uint64_t first, uint64_t last)
         end_page(page, err);
         return;
     }
-    page->first = first > 0 ? first : 1;
-    page->number = page->before > 0 && page->before <= last ? page->before - 1 : last;
+    page->first = state->first > 0 ? state->first : 1;
+    page->number = page->before > 0 && page->before <= state->last ? page->before - 1 : state->last;
     read_next(page);
 }
 
@@ -145,8 +143,8 @@ void on_contact_list(void *arg, const struct bus_message *message)
     page->reply = mem_strdup(message->reply);
     page->trace = trace;
     page->before = command->before;
-    page->limit = command->limit == 0 ? LIMIT_DEFAULT : command->limit < LIMIT_MAX ? command->limit : LIMIT_MAX;
+    page->limit = command->limit > 0 ? command->limit : READS_MAX;
     page->command.free = free_page;
     router_begin(router, &page->command);
-    store_get_extent(router->service->bus, STREAM_CONTACTS, STORE_TIMEOUT_MS, on_extent, page);
+    store_get_state(router->service->bus, STREAM_CONTACTS, STORE_TIMEOUT_MS, on_state, page);
 }

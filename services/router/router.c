@@ -1,6 +1,7 @@
 #include "router.h"
 
 #include "clock.h"
+#include "fill.h"
 #include "log.h"
 #include "mem.h"
 #include "subjects.h"
@@ -21,6 +22,7 @@ static const struct {
     {SUBJECT_COMMAND_CALL_TOOL, on_call_tool},
     {SUBJECT_COMMAND_CONTACT, on_contact},
     {SUBJECT_COMMAND_CONTACT_LIST, on_contact_list},
+    {SUBJECT_COMMAND_CONTACT_DELETE, on_contact_delete},
     {SUBJECT_COMMAND_HISTORY, on_history},
     {SUBJECT_COMMAND_RESET, on_reset},
     {SUBJECT_COMMAND_BROADCAST, on_broadcast},
@@ -113,10 +115,12 @@ struct router *router_new(struct service *service, const struct router_settings 
     router->config = config;
     TAILQ_INIT(&router->under_way);
     TAILQ_INIT(&router->changes);
+    TAILQ_INIT(&router->contacts);
     router->command = wire_arena_new(ARENA_BYTES);
     router->stored = wire_arena_new(ARENA_BYTES);
     register_metrics(router);
     router->webhook = webhook_new(router);
+    router->fill = fill_new(service->bus, service->metrics);
     service_on_reload(service, on_reload, router);
     service_on_drain(service, on_drain, router);
     service_on_connected(service, on_connected, router);
@@ -135,6 +139,7 @@ void router_stop(struct router *router)
             command->stop(command);
     }
     webhook_stop(router->webhook);
+    fill_free(&router->fill);
 }
 
 void router_free(struct router **router)

@@ -15,9 +15,10 @@
 
 #include <sys/queue.h>
 
+struct fill;
 struct webhook;
 
-enum { ROUTER_SUBSCRIPTIONS = 9 };
+enum { ROUTER_SUBSCRIPTIONS = 10 };
 
 /* What every command that is answered later begins with. It is under way from router_begin() to router_end(). */
 struct command {
@@ -26,19 +27,22 @@ struct command {
     void (*free)(struct command *command); /* for what is still under way then */
 };
 TAILQ_HEAD(command_list, command);
+TAILQ_HEAD(storing_list, storing); /* on_contact.c */
 
 struct router {
     struct service *service;
     const struct router_settings *settings;
     struct config *config; /* another one after each SIGHUP: lent no longer than a handler runs */
     struct webhook *webhook;
+    struct fill *fill;
     struct wire_arena *command; /* holds the message at hand */
     struct wire_arena *stored;  /* holds the conversation at hand */
     struct bus_subscription *subscriptions[ROUTER_SUBSCRIPTIONS];
     size_t draining;               /* subscriptions that still bring what had been routed to them */
     struct command_list under_way; /* they wait for the store or a tool */
     int64_t under_way_count;
-    struct change_list changes; /* those at work: one a conversation */
+    struct change_list changes;   /* those at work: one a conversation */
+    struct storing_list contacts; /* the first is at work, the others wait for it */
     bool stopped;
     struct {
         struct metric *accepted, *noted, *refused, *late; /* questions */
@@ -85,7 +89,7 @@ int router_send_event(struct router *router, const char *subject, const struct t
 
 struct conversation_limits router_conversation_limits(const struct router *router);
 
-bus_handler on_ask, on_turn_done, on_call_tool, on_contact, on_contact_list, on_history, on_reset, on_broadcast,
-    on_find_pipeline;
+bus_handler on_ask, on_turn_done, on_call_tool, on_contact, on_contact_list, on_contact_delete, on_history, on_reset,
+    on_broadcast, on_find_pipeline;
 
 #endif

@@ -26,6 +26,8 @@ const struct setting router_settings_table[] = {
      "size of one stored conversation; the oldest turns go first", false},
     {"QUESTION_MAX_BYTES", SETTING_INTEGER, FIELD(question_max_bytes), "1048576", 1, 4194304, "bytes",
      "size of one question; a longer one is refused", false},
+    {"CONTACT_MAX_BYTES", SETTING_INTEGER, FIELD(contact_max_bytes), "16384", 1, 1048576, "bytes",
+     "size of one contact request, all its texts together; a longer one is refused", false},
     {"CREDENTIAL_MAX_BYTES", SETTING_INTEGER, FIELD(credential_max_bytes), "8192", 0, 65536, "bytes",
      "size of the credential that a user passes on to tools", false},
     {"ROUTER_MAX_COMMANDS", SETTING_INTEGER, FIELD(max_commands), "10000", 1, 1000000, "commands",

@@ -10,7 +10,7 @@ struct router_settings {
     int64_t call_tool_timeout_ms;
     int64_t conversation_max_turns;
     int64_t conversation_max_bytes;
-    int64_t question_max_bytes;
+    int64_t question_max_bytes, contact_max_bytes;
     int64_t credential_max_bytes;
     int64_t max_commands;
     char *pool;

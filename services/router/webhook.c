@@ -34,6 +34,7 @@ struct webhook {
     struct delivery *delivery; /* what is being posted, or acknowledged */
     char key[24];              /* of its posting */
     uint64_t revision;         /* … as we have stored it */
+    uint32_t tries;            /* … with the one at hand */
     int64_t delay_ms;          /* until the next try, where this one has failed */
     struct http_request *posting;
     uv_timer_t *pause;                       /* NULL: none */
@@ -105,6 +106,7 @@ static void write_posting(struct webhook *webhook, bool taken, int64_t until_ms,
     struct buf packed = {0};
     posting.taken = taken;
     posting.until_ms = until_ms;
+    posting.tries = webhook->tries;
     wire_pack(&posting.base, &packed);
     store_put(webhook->router->service->bus, BUCKET_POSTINGS, webhook->key, expected, &packed, STORE_TIMEOUT_MS, done,
               webhook);
@@ -154,7 +156,7 @@ static void store_taken(struct webhook *webhook)
 
 /* ---- It was not */
 
-static int64_t backoff_ms(int64_t tries)
+static int64_t backoff_ms(uint32_t tries)
 {
     int64_t delay_ms = BACKOFF_FIRST_MS;
     for (; tries > 1 && delay_ms < BACKOFF_MAX_MS; tries--)
@@ -191,7 +193,7 @@ static void on_answered(void *arg, const struct http_result *result)
         store_taken(webhook);
         return;
     }
-    webhook->delay_ms = backoff_ms(delivery_count(webhook->delivery));
+    webhook->delay_ms = backoff_ms(webhook->tries);
     metric_add(webhook->failed, 1);
     log_warning("a contact request could not be posted; it is tried again", LOG_INT("number", number), LOG_TRACE(trace),
                 LOG_INT("status", result->status), LOG_TEXT("error", result->err ? result->text : NULL),
@@ -273,14 +275,16 @@ static void on_posting_read(void *arg, int err, const void *value, size_t len, u
         return;
     if (!err)
         err = wire_unpack(webhook->router->stored, &parley__contact_posting__descriptor, value, len, &posting);
-    if (err && err != ERR_NOT_FOUND)
+    if (err && err != ERR_NOT_FOUND) {
         give_back(webhook, SPARE_DELAY_MS);
-    else if (posting->taken)
+    } else if (posting->taken) {
         acknowledge(webhook);
-    else if (posting->until_ms > now_ms)
+    } else if (posting->until_ms > now_ms) {
         give_back(webhook, posting->until_ms - now_ms);
-    else
+    } else {
+        webhook->tries = posting->tries + 1;
         write_posting(webhook, false, now_ms + lease_ms(webhook), value ? revision : STORE_NEW, on_claimed);
+    }
 }
 
 static void on_contact_delivered(void *arg, struct delivery *delivery)

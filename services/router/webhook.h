@@ -13,8 +13,9 @@
  *
  * A broker that dies forgets what its consumers were given and had acknowledged of late, but nothing that it has
  * stored. So who posts a request says so first, in BUCKET_POSTINGS and by compare-and-set; and says there that it was
- * taken, again and again until it is stored, before it acknowledges. Only a router that dies between the webhook's
- * answer and that makes a request come twice, with the same key. */
+ * taken, again and again until it is stored, before it acknowledges. So a request comes twice, with the same key, only
+ * where that can't be stored: the router dies between the webhook's answer and that, or its broker is away for longer
+ * than the claim lasts (WEBHOOK_TIMEOUT_MS and 5 s), and another router is quicker when it is back. */
 #ifndef PARLEY_WEBHOOK_H
 #define PARLEY_WEBHOOK_H
 

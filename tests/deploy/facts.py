@@ -13,9 +13,10 @@ DEPLOY = os.path.join(TOP, "deploy")
 # What has no default that works outside of one machine.
 REQUIRED = {
     "gateway": {"HOST", "PORT", "YYCHAT_PORT", "CONTACT_PORT", "LANGBOT_PORT", "MINIMAL_PORT"},
-    "router": set(), "agent": {"OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_API_KEY"}, "tools": set(),
-    "demo-model": {"HOST", "PORT"},
+    "router": set(), "agent": {"OPENAI_API_KEY"}, "tools": set(), "demo-model": {"HOST", "PORT"},
 }
+# What one process may hold, which has to fit into its container.
+BUDGETS = {"gateway": {"WS_MAX_BUFFERED_BYTES"}, "tools": {"TOOL_REMEMBERED_BYTES"}}
 BROKER_SETTINGS = {"NATS_URL", "NATS_USER", "NATS_PASSWORD"}
 
 
@@ -85,6 +86,11 @@ def value_fault(row, value):
     return None if good else f"{row['name']} takes no {value!r}"
 
 
+def value_of(service, environment, name):
+    """A number's value with this environment."""
+    return int(environment.get(name) or settings(service)[name]["default"])
+
+
 def environment_faults(service, environment):
     """`environment`: {variable: value, or None where it is known only later}."""
     rows = settings(service)
@@ -96,9 +102,27 @@ def environment_faults(service, environment):
             yield f"{service}: {value_fault(rows[name], value)}"
     given = {secrets.get(name, name) for name in environment}
     yield from (f"{service} is not given {name}" for name in sorted(required(service) - given))
-    drain = int(environment.get("DRAIN_SECONDS") or rows["DRAIN_SECONDS"]["default"])
-    if int(environment.get("AGENT_DRAIN_GRACE_SECONDS") or 0) > drain - 5:
+    if int(environment.get("AGENT_DRAIN_GRACE_SECONDS") or 0) > value_of(service, environment, "DRAIN_SECONDS") - 5:
         yield f"{service}: AGENT_DRAIN_GRACE_SECONDS does not fit into DRAIN_SECONDS"
+
+
+def model_faults(environment):
+    """An agent asks a provider where it is given one, else the demo model; each has models of its own names."""
+    provider = environment.get("OPENAI_BASE_URL")
+    if not provider and not environment.get("DEMO_MODEL_URL"):
+        yield "agent is given neither DEMO_MODEL_URL nor OPENAI_BASE_URL"
+    if "demo-model" in (provider or ""):
+        yield "agent's OPENAI_BASE_URL is the demo model, which would be told the key"
+    if environment.get("OPENAI_MODEL") and not provider:
+        yield "agent has an OPENAI_MODEL for whichever model is asked"
+
+
+def memory_faults(service, environment, limit_bytes):
+    """A quarter is left for what no budget counts."""
+    budgets = BUDGETS.get(service, set()) | (set() if service == "demo-model" else {"BUS_QUEUE_BYTES"})
+    held = sum(value_of(service, environment, name) for name in budgets)
+    if held > 0.75 * limit_bytes:
+        yield f"{service} may hold {held >> 20} MiB ({', '.join(sorted(budgets))}), which is too much for {limit_bytes >> 20} MiB"
 
 
 def listening(service, environment):
@@ -118,17 +142,24 @@ def broker_variables(configuration):
 
 
 def bytes_of(text):
-    """4GB, 10Gi, 512 → bytes"""
-    number, unit = re.fullmatch(r"(\d+)([KMGT]?i?)B?", text).groups()
-    power = "KMGT".find(unit[0]) + 1 if unit else 0
+    """4GB, 10Gi, 512m, 512 → bytes"""
+    number, unit = re.fullmatch(r"(\d+)([KMGTkmgt]?i?)B?", text).groups()
+    power = "KMGT".find(unit[0].upper()) + 1 if unit else 0
     return int(number) * 1024**power
+
+
+@functools.cache
+def stores():
+    """The settings that limit the streams and buckets, one for each of these: two may have the same."""
+    table = read("services/common/stores.c")
+    limits = re.findall(r"^    \{(?:STREAM|BUCKET)_\w+, \w+, FIELD\((\w+_max_bytes)\)", table, re.M)
+    assert len(limits) == len(re.findall(r"^    \{.*FIELD\(", table, re.M)) > 3
+    return [limit.upper() for limit in limits]
 
 
 def stored_bytes(environment):
     """What all streams and buckets may hold together."""
-    rows = settings("router")
-    return sum(int(environment.get(name) or row["default"]) for name, row in rows.items()
-               if re.fullmatch(r"(JOBS|TURNS|CONVERSATIONS|CONTACTS)_MAX_BYTES", name))
+    return sum(value_of("router", environment, limit) for limit in stores())
 
 
 def metric_faults(expression):

@@ -100,6 +100,7 @@ class Manifests:
             yield from (f"{name}: {fault}" for fault in self.workload_faults(workload))
         yield from self.selector_faults()
         yield from self.service_faults()
+        yield from self.ingress_faults()
         yield from self.policy_faults()
         yield from self.scaling_faults()
         yield from self.broker_faults()
@@ -120,7 +121,11 @@ class Manifests:
             yield from port_faults(container, facts.listening(name, environment))
             yield from probe_faults(container)
             yield from grace_faults(workload, int(environment["DRAIN_SECONDS"]))
+            yield from facts.memory_faults(name, environment, facts.bytes_of(container["resources"]["limits"]["memory"]))
+            yield from self.address_faults(environment)
+            yield from facts.model_faults(environment) if name == "agent" else ()
         elif name == "nats":
+            yield from broker_probe_faults(container)
             configuration = os.path.basename(container["command"][-1])
             yield from (f"{configuration} wants {missing}"
                         for missing in sorted(facts.broker_variables(configuration) - set(environment)))
@@ -138,15 +143,33 @@ class Manifests:
                      for port in container_of(workload)["ports"]}
             yield from (f"Service/{service['metadata']['name']}: no container has a port {port['targetPort']}"
                         for port in service["spec"]["ports"] if port["targetPort"] not in names)
+
+    def ingress_faults(self):
         for ingress in self.of("Ingress"):
+            if ingress["metadata"]["annotations"].get("nginx.ingress.kubernetes.io/enable-access-log") != "false":
+                yield "Ingress: its log would hold tokens"
             for rule in ingress["spec"]["rules"]:
                 for path in rule["http"]["paths"]:
-                    yield from self._backend_faults(path["backend"]["service"])
+                    yield from self._backend_faults(path["backend"]["service"], rule["host"])
 
-    def _backend_faults(self, backend):
+    def _backend_faults(self, backend, host):
         service = self.find("Service", backend["name"])
-        if backend["port"]["name"] not in {port["name"] for port in (service or {"spec": {"ports": []}})["spec"]["ports"]}:
+        if not service or backend["port"]["name"] not in {port["name"] for port in service["spec"]["ports"]}:
             yield f"Ingress: there is no Service {backend['name']} with a port {backend['port']['name']}"
+            return
+        for workload in self.selected(service["spec"]["selector"]):
+            environment, _ = self.environment(workload)
+            if not environment.get("TOKENS_FILE"):
+                yield f"Ingress: {workload['metadata']['name']} has no TOKENS_FILE, so everybody may do everything"
+            if host not in re.split(r"[, ]+", (environment.get("WS_ALLOWED_ORIGINS") or "").replace("https://", "")):
+                yield f"Ingress: {workload['metadata']['name']}'s WS_ALLOWED_ORIGINS does not name {host}"
+
+    def address_faults(self, environment):
+        """A bare name in an address is a Service of ours."""
+        for name in ("OPENAI_BASE_URL", "DEMO_MODEL_URL"):
+            host = re.match(r"https?://([^:/]+)", environment.get(name) or "")
+            if host and "." not in host[1] and not self.find("Service", host[1]):
+                yield f"{name} names {host[1]}, which is not there"
 
     def policy_faults(self):
         for policy in self.of("NetworkPolicy"):
@@ -158,7 +181,7 @@ class Manifests:
                     if "podSelector" in peer and "namespaceSelector" not in peer:
                         yield from self._open_port_faults(name, peer["podSelector"], rule)
                     if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0":
-                        if "169.254.169.254/32" not in peer["ipBlock"].get("except", []):
+                        if "169.254.0.0/16" not in peer["ipBlock"].get("except", []):
                             yield f"NetworkPolicy/{name} lets through to the metadata address"
                         outside = set(selector_names(spec["podSelector"]))
                         if not outside or outside - {"agent", "tools"}:
@@ -237,10 +260,19 @@ def port_faults(container, listening):
 
 def probe_faults(container):
     ops = next((port["name"] for port in container["ports"] if port["name"] == "ops"), None)
-    for probe, path in (("startupProbe", "/readyz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")):
+    # Only readiness may depend on the broker: who fails to start in time is killed, as one who fails to live.
+    for probe, path in (("startupProbe", "/healthz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")):
         asked = container.get(probe, {}).get("httpGet", {})
         if asked.get("path") != path or path not in facts.probe_paths() or asked.get("port") != ops:
             yield f"{probe} should ask {path} on port ops"
+
+
+def broker_probe_faults(container):
+    """What kills must depend neither on the amount of data nor on the other servers; readiness needs a leader."""
+    for probe, path in (("startupProbe", "/healthz?js-enabled-only=true"), ("readinessProbe", "/healthz?js-server-only=true"),
+                        ("livenessProbe", "/varz")):
+        if container.get(probe, {}).get("httpGet") != {"path": path, "port": "monitor"}:
+            yield f"the broker's {probe} should ask {path}"
 
 
 def grace_faults(workload, drain_seconds):

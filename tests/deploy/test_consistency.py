@@ -4,6 +4,7 @@ find what is wrong. deploy/k8s is compared in test_kubernetes.py."""
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -81,6 +82,33 @@ def test_there_is_time_to_drain():
     assert grace >= int(facts.settings("agent")["DRAIN_SECONDS"]["default"]) + 5
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_holds_fits_into_its_container(name):
+    service = compose()[name]
+    assert list(facts.memory_faults(name, compose_environment(service), facts.bytes_of(service["mem_limit"]))) == []
+
+
+def test_only_pages_of_this_machine_may_connect():
+    """Compose's gateway listens on all its container's addresses, so that it can't tell by itself."""
+    assert compose_environment(compose()["gateway"])["WS_ALLOWED_ORIGINS"] == "127.0.0.1,localhost,null"
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
+@pytest.mark.parametrize("given", [
+    {}, {"OPENAI_API_KEY": "k"}, {"OPENAI_BASE_URL": "https://llm.example/v1", "OPENAI_API_KEY": "k"}])
+def test_two_variables_are_enough_for_a_real_model(given, tmp_path):
+    """The agent gets those and no name of a model, so that it takes one that fits."""
+    assert list(facts.model_faults(compose_environment(compose()["agent"]))) == []
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in given.items()), encoding="utf-8")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "COMPOSE_"))}
+    files = ["--env-file", str(tmp_path / ".env"), "--file", os.path.join(TOP, "docker-compose.yml")]
+    done = subprocess.run(["docker-compose", *files, "config"], env=kept, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    environment = yaml.safe_load(done.stdout)["services"]["agent"]["environment"]
+    assert {name: value for name, value in environment.items() if name.startswith("OPENAI_") and value} == given
+    assert environment["DEMO_MODEL_URL"] == "http://demo-model:8090/v1"
+
+
 def test_the_broker_gets_its_variables():
     given = {**facts.image_environment("nats"), **compose_environment(compose()["nats"])}
     assert facts.broker_variables("server.conf") <= set(given)
@@ -104,6 +132,16 @@ def test_nginx_takes_the_five_ports():
     timeouts = re.findall(r"proxy_(?:read|send)_timeout (\d+)s", facts.read("deploy/nginx/proxy.conf"))
     heartbeat = int(facts.settings("gateway")["WS_HEARTBEAT_INTERVAL"]["default"])
     assert len(timeouts) == 2 and all(int(seconds) >= 2 * heartbeat for seconds in timeouts)
+
+
+@pytest.mark.parametrize("name", ["site.conf", "compose.conf"])
+def test_nginx_logs_no_query(name):
+    text = re.sub(r"#.*", "", facts.read(f"deploy/nginx/{name}"))
+    assert not re.search(r"\$(request|request_uri|args|query_string|http_referer|arg_\w+)\b", text)
+    formats = set(re.findall(r"log_format (\w+)", text))
+    logs = re.findall(r"access_log (.*);", text)
+    assert logs and all(log == "off" or log.split()[-1] in formats for log in logs)
+    assert re.search(r"server \{[^}]*error_log \S+ crit;", text)
 
 
 # ---- Prometheus and Grafana
@@ -151,6 +189,18 @@ def test_faults_are_found():
     assert list(facts.metric_faults('rate(parley_turn_total{job="agents"}[5m])')) == [
         "there is no metric parley_turn_total", "there is no service agents"]
     assert list(facts.metric_faults('rate(parley_turn_seconds_bucket{job="agent"}[5m])')) == []
+
+
+def test_too_large_budgets_and_wrong_models_are_found():
+    assert list(facts.memory_faults("gateway", {"WS_MAX_BUFFERED_BYTES": str(512 << 20)}, 512 << 20))
+    assert list(facts.memory_faults("gateway", {"WS_MAX_BUFFERED_BYTES": str(256 << 20)}, 512 << 20)) == []
+    assert list(facts.model_faults({"OPENAI_BASE_URL": "http://demo-model:8090/v1"}))
+    assert list(facts.model_faults({"DEMO_MODEL_URL": "http://demo-model:8090/v1", "OPENAI_MODEL": "demo"}))
+    assert list(facts.model_faults({}))
+
+
+def test_the_limit_of_two_stores_counts_twice():
+    assert facts.stored_bytes({"CONTACTS_MAX_BYTES": str(300 << 20)}) - facts.stored_bytes({}) == 2 * (44 << 20)
 
 
 def test_a_list_of_settings_out_of_date_is_found(tmp_path):

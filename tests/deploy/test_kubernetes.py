@@ -1,13 +1,17 @@
 """deploy/k8s: renders, is what Kubernetes and KEDA take, and agrees with the code; and the checks find what is wrong."""
 
+import base64
 import copy
 import json
 import os
+import re
 import shutil
 import subprocess
+import textwrap
 
 import pytest
 
+import facts
 from manifests import KUBERNETES, Manifests, container_of, kubectl, render
 from stack import BUILD
 
@@ -38,6 +42,9 @@ def schemas():
 
 
 def schema_faults(directory, objects):
+    # kustomize folds long secrets, which Kubernetes reads, but not whoever is strict about base64.
+    objects = [{**item, "data": {key: value.replace("\n", "") for key, value in item["data"].items()}}
+               if item["kind"] == "Secret" else item for item in objects]
     done = subprocess.run(["node", "validate.mjs"], cwd=directory, input=json.dumps(objects), capture_output=True, text=True,
                           check=False)
     assert done.returncode in (0, 1), done.stderr
@@ -75,6 +82,31 @@ def test_what_the_cluster_has_more(rendered):
     assert not cluster.find("Deployment", "demo-model") and single.find("Deployment", "demo-model")
     for name in ("gateway", "router", "agent", "tools"):
         assert cluster.environment(cluster.find("Deployment", name))[0]["STORE_REPLICAS"] == "3"
+
+
+def test_a_node_takes_the_images_that_it_was_given(rendered):
+    """Of `single`. An image without a tag would be looked for in a registry each time."""
+    containers = [container_of(workload) for workload in Manifests(rendered["single"]).workloads]
+    assert all(container["imagePullPolicy"] == "IfNotPresent" for container in containers)
+
+
+def test_nobody_has_a_token_of_the_example(rendered):
+    secret = next(item for item in Manifests(rendered["single"]).of("Secret") if "tokens.json" in item["data"])
+    tokens = json.loads(base64.b64decode(secret["data"]["tokens.json"]))["tokens"]
+    assert [token["sha256"] for token in tokens] == ["0" * 64]
+
+
+def test_the_overlay_in_the_documents(tmp_path):
+    """deploy/README.md's own overlay: complete, and as consistent as ours."""
+    block = re.search(r"^    # deploy/k8s/overlays/mine/kustomization.yaml\n((?:    .*\n)+)", facts.read("deploy/README.md"), re.M)
+    cluster = os.path.relpath(os.path.join(KUBERNETES, "overlays", "cluster"), tmp_path)
+    text = textwrap.dedent(block[1]).replace("../cluster", cluster)
+    (tmp_path / "kustomization.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "secrets.env").write_text("NATS_PASSWORD=a\nOPENAI_API_KEY=b\n", encoding="utf-8")
+    (tmp_path / "tokens.json").write_text('{"tokens": []}', encoding="utf-8")
+    manifests = Manifests(render(str(tmp_path)))
+    assert [fault for fault in manifests.faults() if not fault.endswith("0.1.0")] == []
+    assert manifests.of("Ingress")[0]["spec"]["rules"][0]["host"] == "chat.your.domain"
 
 
 # ---- The checks themselves: each of these faults must be found.
@@ -116,6 +148,38 @@ def short_grace(manifests):
     manifests.find("Deployment", "agent")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 30
 
 
+def broker_at_start(manifests):
+    container_of(manifests.find("Deployment", "router"))["startupProbe"]["httpGet"]["path"] = "/readyz"
+
+
+def streams_at_start(manifests):
+    container_of(manifests.find("StatefulSet", "nats"))["startupProbe"]["httpGet"]["path"] = "/healthz"
+
+
+def open_gateway(manifests):
+    container_of(manifests.find("Deployment", "gateway"))["env"].remove(variable(manifests, "gateway", "TOKENS_FILE"))
+
+
+def other_host(manifests):
+    manifests.of("Ingress")[0]["spec"]["rules"][0]["host"] = "chat.example.com"
+
+
+def logged_tokens(manifests):
+    del manifests.of("Ingress")[0]["metadata"]["annotations"]["nginx.ingress.kubernetes.io/enable-access-log"]
+
+
+def small_container(manifests):
+    container_of(manifests.find("Deployment", "gateway"))["resources"]["limits"]["memory"] = "256Mi"
+
+
+def no_model(manifests):
+    variable(manifests, "agent", "OPENAI_BASE_URL")["value"] = "http://demo-model:8090/v1"
+
+
+def contacts_twice(manifests):
+    next(item for item in manifests.of("ConfigMap") if "NATS_URL" in item["data"])["data"]["CONTACTS_MAX_BYTES"] = str(2 << 30)
+
+
 def metadata_address(manifests):
     del manifests.find("NetworkPolicy", "outside")["spec"]["egress"][0]["to"][0]["ipBlock"]["except"]
 
@@ -145,7 +209,11 @@ FAULTS = {
     wrong_stream: "no consumer agents on stream WORK", short_grace: "too short for preStop",
     metadata_address: "metadata address", broker_variable: "cluster.conf wants NATS_ROUTE_3",
     late_variable: "stands before what it means", full_disk: "too close to the volume's size",
-    writable: "file system can be written",
+    writable: "file system can be written", broker_at_start: "startupProbe should ask /healthz",
+    streams_at_start: "the broker's startupProbe should ask", open_gateway: "gateway has no TOKENS_FILE",
+    other_host: "does not name chat.example.com", logged_tokens: "log would hold tokens",
+    small_container: "gateway may hold 320 MiB", no_model: "names demo-model, which is not there",
+    contacts_twice: "more than NATS_MAX_FILE_STORE",
 }
 
 

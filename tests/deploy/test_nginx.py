@@ -51,25 +51,36 @@ class Nginx(Process):
         site = replaced(facts.read("deploy/nginx/site.conf"), [
             (r"listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"), (r"/etc/ssl/certs/\S+\.pem", self.certificate),
             (r"/etc/ssl/private/\S+\.key", key), (r"/etc/nginx/snippets/parley-proxy\.conf", f"{directory}/proxy.conf"),
+            (r"/var/log/nginx", directory),
             (r"127\.0\.0\.1:8003", f"127.0.0.1:{gateways[0].port}"), (r"127\.0\.0\.1:8103", f"127.0.0.1:{gateways[1].port}")])
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         temporary = "".join(f"{kind}_temp_path {directory}/{kind};\n" for kind in kinds)
         whole = (f"daemon off;\nworker_processes 2;\npid {directory}/nginx.pid;\nerror_log stderr info;\nevents {{}}\n"
-                 f"http {{\naccess_log off;\n{temporary}{site}\n}}\n")
+                 f"http {{\n{temporary}{site}\n}}\n")
         for name, text in (("proxy.conf", proxy), ("nginx.conf", whole)):
             with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
                 file.write(text)
         argv = [NGINX, "-p", directory, "-c", os.path.join(directory, "nginx.conf"), "-e", "stderr"]
         super().__init__("nginx", argv, dict(os.environ), os.path.join(directory, "nginx.log"))
+        self.directory = directory
 
     def start(self):
         super().start()
         wait_until(lambda: "start worker process" in self.log() or not self.running, what="nginx")
         assert self.running, self.log()
 
-    def connect(self, protocol, origin=None):
+    def access_log(self):
+        with open(os.path.join(self.directory, "parley.access.log"), encoding="utf-8") as file:
+            return file.read()
+
+    def logs(self):
+        """Everything that it has written down."""
+        with open(os.path.join(self.directory, "parley.error.log"), encoding="utf-8") as file:
+            return self.access_log() + file.read() + self.log()
+
+    def connect(self, protocol, origin=None, query=""):
         return websockets.connect(
-            f"wss://localhost:{self.port}/chat{protocol.path}", ssl=ssl.create_default_context(cafile=self.certificate),
+            f"wss://localhost:{self.port}/chat{protocol.path}{query}", ssl=ssl.create_default_context(cafile=self.certificate),
             origin=origin or f"https://localhost:{self.port}", ping_interval=None, open_timeout=10)
 
 
@@ -81,7 +92,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def stack(model):
-    with Stack(model=model, WS_HEARTBEAT_INTERVAL=HEARTBEAT) as running:
+    with Stack(model=model, WS_HEARTBEAT_INTERVAL=HEARTBEAT, WS_ALLOWED_ORIGINS="localhost") as running:
         running.start(router=1, agent=1, gateway=2, tools=1 if has("tools") else 0)
         yield running
 
@@ -199,3 +210,25 @@ def test_a_gateway_taken_out_drains(nginx, stack, model):
     assert leaving.wait(20) == 0
     leaving.killed = True
     assert get(staying.ops_port, "/readyz")[0] == 200
+
+
+def test_tokens_do_not_get_into_the_logs(nginx, stack):
+    """Neither when all is well, nor when no gateway can be reached, which nginx would log with the whole request."""
+    protocol, query = PROTOCOLS["agent_engine"], "?token=quitesecret&resume=secrettoo"
+
+    async def answered():
+        async with nginx.connect(protocol, query=query) as socket:
+            assert await protocol.ask(socket, "hello") == "You said: hello"
+
+    async def refused():
+        with pytest.raises(websockets.InvalidStatusCode) as status:
+            async with nginx.connect(protocol, query=query):
+                pass
+        assert status.value.status_code in (502, 504)
+    asyncio.run(answered())
+    for gateway in stack.running("gateway"):
+        gateway.kill()
+    asyncio.run(refused())
+    wait_until(lambda: re.search(r'"GET /chat/ws/agent HTTP/1.1" 50[24] ', nginx.access_log()), what="nginx logs what it did")
+    assert '"GET /chat/ws/agent HTTP/1.1" 101 ' in nginx.access_log()
+    assert "quitesecret" not in nginx.logs() and "secrettoo" not in nginx.logs()

@@ -161,6 +161,15 @@ def test_every_query_finds_data(stack, prometheus):
     assert empty == []
 
 
+def test_the_fill_of_each_store_is_measured(stack):
+    (router,) = stack.of("router")
+    wait_until(lambda: sum(name == "parley_store_bytes" for name, _, _ in router.metrics()) == len(facts.stores()), 30,
+               "all are measured")
+    stack.broker.request("$KV.parley_turns.filler", b"x" * 100_000)
+    wait_until(lambda: router.metric("parley_store_bytes", "KV_parley_turns") > 100_000, 30, "what it holds")
+    assert router.metric("parley_store_max_bytes", "KV_parley_turns") == facts.value_of("router", {}, "TURNS_MAX_BYTES")
+
+
 def test_an_alert_fires_when_the_agent_is_stopped(stack, prometheus):
     agent = stack.of("agent")[0]
     gone = {("ParleyServiceGone", "agent"), ("ParleyProcessDown", "agent")}

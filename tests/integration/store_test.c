@@ -117,7 +117,7 @@ static struct result publish(const char *subject, const char *id, const char *te
 {
     struct result result = {0};
     struct buf payload = harness_text(text);
-    store_publish(bus, subject, id, NULL, &payload, TIMEOUT_MS, on_written, &result);
+    store_publish(bus, subject, id, STORE_ANY, NULL, &payload, TIMEOUT_MS, on_written, &result);
     wait_for(&result);
     return result;
 }
@@ -276,16 +276,16 @@ struct extent {
     uint64_t first, last;
 };
 
-static void on_extent(void *arg, int err, uint64_t first, uint64_t last)
+static void on_state(void *arg, int err, const struct store_state *state)
 {
     struct extent *extent = arg;
-    *extent = (struct extent){.calls = extent->calls + 1, .err = err, .first = first, .last = last};
+    *extent = (struct extent){.calls = extent->calls + 1, .err = err, .first = state->first, .last = state->last};
 }
 
 static struct extent extent_of(const char *stream)
 {
     struct extent extent = {0};
-    store_get_extent(bus, stream, TIMEOUT_MS, on_extent, &extent);
+    store_get_state(bus, stream, TIMEOUT_MS, on_state, &extent);
     assert_int_equal(extent.calls, 0);
     assert_true(HARNESS_RUN_UNTIL(&harness, extent.calls == 1, 2 * TIMEOUT_MS));
     return extent;
@@ -312,6 +312,42 @@ static void test_messages_are_read_by_their_numbers(void **state)
     store_get_message(bus, "JOBS", 3, TIMEOUT_MS, on_read, &missing);
     wait_for(&missing);
     assert_int_equal(missing.err, ERR_NOT_FOUND);
+}
+
+static struct result publish_after(uint64_t expected)
+{
+    struct result result = {0};
+    struct buf payload = harness_text("next");
+    store_publish(bus, "job.a", NULL, expected, NULL, &payload, TIMEOUT_MS, on_written, &result);
+    wait_for(&result);
+    return result;
+}
+
+static void test_a_message_is_stored_only_after_the_one_expected(void **state)
+{
+    (void)state;
+    assert_int_equal(ensure(false, &jobs), ERR_NONE);
+    assert_int_equal(publish_after(STORE_NEW).err, ERR_NONE);
+    assert_int_equal(publish_after(STORE_NEW).err, ERR_CONFLICT);
+    assert_int_equal(publish_after(1).err, ERR_NONE);
+}
+
+static void test_a_message_is_deleted_by_its_number(void **state)
+{
+    (void)state;
+    struct result missing = {0};
+    struct result deleted = {0};
+    assert_int_equal(ensure(false, &jobs), ERR_NONE);
+    assert_int_equal(publish("job.a", NULL, "one").err, ERR_NONE);
+    store_delete_message(bus, "JOBS", 1, TIMEOUT_MS, on_done, &deleted);
+    assert_true(HARNESS_RUN_UNTIL(&harness, deleted.calls, TIMEOUT_MS));
+    assert_int_equal(deleted.err, ERR_NONE);
+    store_get_message(bus, "JOBS", 1, TIMEOUT_MS, on_read, &missing);
+    wait_for(&missing);
+    assert_int_equal(missing.err, ERR_NOT_FOUND);
+    store_delete_message(bus, "JOBS", 1, TIMEOUT_MS, on_done, &deleted);
+    assert_true(HARNESS_RUN_UNTIL(&harness, deleted.calls == 2, TIMEOUT_MS));
+    assert_int_equal(deleted.err, ERR_REFUSED);
 }
 
 static void test_an_empty_value_is_a_value(void **state)
@@ -375,7 +411,7 @@ static void test_two_consumers_share(void **state)
     worker_init(&two, other, 30000, true);
     for (int i = 0; i < COUNT; i++) {
         struct buf payload = harness_text("job");
-        store_publish(bus, "job.a", NULL, NULL, &payload, TIMEOUT_MS, on_written, &written);
+        store_publish(bus, "job.a", NULL, STORE_ANY, NULL, &payload, TIMEOUT_MS, on_written, &written);
     }
     assert_true(HARNESS_RUN_UNTIL(&harness, one.deliveries + two.deliveries == COUNT, 20000));
     assert_true(HARNESS_RUN_UNTIL(&harness, written.calls == COUNT, 5000));
@@ -400,7 +436,7 @@ static void test_what_is_finished_leaves_the_stream(void **state)
     worker_init(&two, other, 2000, true);
     for (int i = 0; i < COUNT; i++) {
         struct buf payload = harness_text("job");
-        store_publish(bus, "job.a", NULL, NULL, &payload, TIMEOUT_MS, on_written, &written);
+        store_publish(bus, "job.a", NULL, STORE_ANY, NULL, &payload, TIMEOUT_MS, on_written, &written);
     }
     assert_true(HARNESS_RUN_UNTIL(&harness, one.deliveries + two.deliveries == 1 + COUNT + 1, 20000));
     assert_int_equal(written.calls, COUNT);
@@ -541,6 +577,8 @@ int main(void)
         STORE_TEST(test_deleted_and_expired_values_are_not_found),
         STORE_TEST(test_without_a_broker_each_call_fails_once),
         STORE_TEST(test_messages_are_read_by_their_numbers),
+        STORE_TEST(test_a_message_is_stored_only_after_the_one_expected),
+        STORE_TEST(test_a_message_is_deleted_by_its_number),
         STORE_TEST(test_an_empty_value_is_a_value),
         STORE_TEST(test_two_consumers_share),
         STORE_TEST(test_what_is_finished_leaves_the_stream),

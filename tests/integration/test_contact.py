@@ -1,6 +1,8 @@
 """Section 2 of the protocols, row by row: the contact form's documented client, its owner, and his webhook."""
 
 import asyncio
+import hashlib
+import http.client
 import json
 import time
 
@@ -211,6 +213,69 @@ def test_requests_are_listed_newest_first_in_pages(stack):
 @pytest.mark.parametrize("query", ["?limit=x", "?limit=0", "?limit=-1", "?before=x", "?before=-1"])
 def test_pages_that_make_no_sense_are_refused(stack, query):
     assert rest(stack.gateway.port, "GET", f"/api/v1/contacts{query}")[0] == 400
+
+
+def test_a_page_holds_as_many_as_it_may(stack):
+    async def scenario(client):
+        for place in range(101):
+            await send_request(client, f"many {place}")
+        assert len((await asyncio.to_thread(listed, stack, "?limit=200"))["contacts"]) >= 101
+        assert len((await asyncio.to_thread(listed, stack))["contacts"]) == 50
+        status, answer = await asyncio.to_thread(rest, stack.gateway.port, "GET", "/api/v1/contacts?limit=201")
+        assert (status, "1 to 200" in answer["error"]) == (400, True)
+    run(stack, scenario)
+
+
+def test_a_request_has_its_own_limit(stack):
+    """Of all its texts together; a question may be longer."""
+    async def scenario(client):
+        await send_request(client, "x" * 16000, timestamp="t" * 184, userAgent="u" * 200)
+        await client.send({"type": "contact_request", "message": "x" * 16000, "timestamp": "t" * 185, "userAgent": "u" * 200})
+        await client.expect_error(FAILED + "the contact request is longer than 16384 bytes")
+        assert await client.answer("x" * 16385) == "You said: " + "x" * 16385
+    run(stack, scenario)
+
+
+def delete(port, number, **headers):
+    """Status, and what is said of it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    try:
+        connection.request("DELETE", f"/api/v1/contacts/{number}", headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def test_the_owner_deletes_a_request(stack):
+    async def scenario(client):
+        sent = [await send_request(client, f"deleted {place}") for place in range(3)]
+        numbers = [contact["number"] for contact in (await asyncio.to_thread(listed, stack, "?limit=3"))["contacts"]]
+        assert await asyncio.to_thread(delete, stack.gateway.port, numbers[1]) == (204, b"")
+        left = (await asyncio.to_thread(listed, stack, "?limit=2"))["contacts"]
+        assert [contact["request_id"] for contact in left] == [sent[2], sent[0]]
+        for number in (numbers[1], numbers[0] + 1000, 0, "x", "1x", "-1", "9" * 30, ""):
+            status, said = await asyncio.to_thread(delete, stack.gateway.port, number)
+            assert status == 404 and json.loads(said), (number, status, said)
+        assert rest(stack.gateway.port, "GET", f"/api/v1/contacts/{numbers[0]}")[0] == 405
+    run(stack, scenario)
+
+
+def test_only_the_owner_deletes(stack, tmp_path):
+    tokens = {"tokens": [{"sha256": hashlib.sha256(token.encode()).hexdigest(), "user": token, "roles": roles}
+                         for token, roles in (("ada", ["owner"]), ("bob", []))]}
+    path = tmp_path / "tokens.json"
+    path.write_text(json.dumps(tokens))
+    gateway = stack.add("gateway", TOKENS_FILE=path, HOST="127.0.0.1")
+
+    async def scenario(client):
+        await send_request(client)
+    run(stack, scenario)
+    number = listed(stack, "?limit=1")["contacts"][0]["number"]
+    assert delete(gateway.port, number)[0] == 401
+    assert delete(gateway.port, number, Authorization="Bearer bob")[0] == 403
+    assert delete(gateway.port, number, Authorization="Bearer ada")[0] == 204
+    stack.remove(gateway)
 
 
 def test_each_request_is_posted_once(stack, webhook):

@@ -97,6 +97,101 @@ def test_pages_newest_first(stack, webhook):
     run(stack, scenario)
 
 
+async def delivered(bus):
+    """How often the consumer has given out anything."""
+    info = json.loads(await bus.request("$JS.API.CONSUMER.INFO.CONTACTS.webhook", b""))
+    return info["delivered"]["consumer_seq"]
+
+
+async def until_delivered(bus, before):
+    deadline = time.monotonic() + 15
+    while await delivered(bus) <= before:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    return await delivered(bus)
+
+
+def test_only_postings_make_the_next_try_later(stack, webhook):
+    """It is handed out again and again while somebody else seems to post it: that is no failed try."""
+    async def scenario(bus):
+        number = (await bus.stream("CONTACTS"))["last_seq"] + 1
+        key, identity = f"$KV.parley_postings.{number}", str(uuid.uuid4())
+        webhook.scripts[identity] = [500]
+
+        async def claim(until):
+            posting = messages.ContactPosting(until_ms=int(until * 1000))
+            assert "error" not in json.loads(await bus.request(key, posting.SerializeToString()))
+        seen, until = await delivered(bus), time.time() + 1
+        await claim(until)
+        await send(bus, identity=identity)
+        for _ in range(3):
+            seen = await until_delivered(bus, seen)
+            until += 0.5
+            await claim(until)
+        await eventually(lambda: webhook.taken(identity), 30, "posted")
+        lines = [line for router in stack.of("router") for line in router.log_lines()
+                 if line["message"].startswith("a contact request could not be posted") and line["number"] == number]
+        assert [line["delay_ms"] for line in lines] == [1000]
+    run(stack, scenario)
+
+
+def test_a_deleted_request_is_not_posted_any_more(stack, webhook):
+    """And what comes after it is."""
+    async def scenario(bus):
+        gone, stays = str(uuid.uuid4()), str(uuid.uuid4())
+        webhook.scripts[gone] = [500, 500]
+        await send(bus, identity=gone)
+        number = (await bus.stream("CONTACTS"))["last_seq"]
+        await eventually(lambda: len(webhook.tries(gone)) == 2, what="two tries")
+        for not_found in (False, True):
+            answer = await bus.command("contact_delete", messages.ContactDelete(number=number), messages.ContactDeleted)
+            assert not answer.failure and answer.not_found is not_found
+        await send(bus, identity=stays)
+        await eventually(lambda: webhook.taken(stays), 30, "the next is posted")
+        pending = 1
+        while pending:
+            info = json.loads(await bus.request("$JS.API.CONSUMER.INFO.CONTACTS.webhook", b""))
+            pending = info["num_ack_pending"] + info["num_pending"]
+            await asyncio.sleep(0.02)
+        assert len(webhook.tries(gone)) == 2
+    run(stack, scenario)
+
+
+def test_a_full_stream_refuses_what_is_new_and_keeps_what_it_has():
+    """Also what would fit but for what the broker adds to each message; also when two routers compete."""
+    async def scenario(stack, bus):
+        def contact(size):
+            return messages.Contact(request=str(uuid.uuid4()), connection="c1", message=b"x" * size)
+
+        async def is_kept(size):
+            return not (await bus.command("contact", contact(size), messages.ContactStored)).failure
+
+        async def check():
+            state = await bus.stream("CONTACTS")
+            assert (state["first_seq"], state["messages"]) == (1, kept), "one was removed"
+            return (1 << 20) - state["bytes"]
+        kept = sum(await asyncio.gather(*(is_kept(16000) for _ in range(100))))
+        assert 60 <= kept < 100
+        room = await check()
+        for size in range(room, max(0, room - 2000), -7):
+            kept += await is_kept(size)
+            if size % 5 == 0:
+                room = await check()
+        assert await check() < 2048
+        answer = await bus.command("contact", contact(5000), messages.ContactStored)
+        assert answer.failure.startswith(b"no more contact requests can be kept")
+        deleted = await bus.command("contact_delete", messages.ContactDelete(number=2), messages.ContactDeleted)
+        assert not deleted.failure and not deleted.not_found
+        assert await is_kept(5000)
+
+    async def connected(stack):
+        async with Bus(stack.broker.port) as bus:
+            await scenario(stack, bus)
+    with Stack(CONTACTS_MAX_BYTES=1 << 20) as stack:
+        stack.start(router=2)
+        asyncio.run(connected(stack))
+
+
 def test_what_is_wrong_is_refused(stack):
     async def scenario(bus):
         for contact in (messages.Contact(request="x", connection="c"),

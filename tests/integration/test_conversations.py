@@ -1,6 +1,7 @@
 """What a conversation holds: whole turns in one order, whoever races, and whatever dies."""
 
 import asyncio
+import base64
 import json
 import uuid
 
@@ -10,6 +11,7 @@ import messages
 from bus import PIPELINE, STATES, Bus, FakeGateway, key_of
 from client import eventually
 from model_server import say
+from nats_proxy import NatsProxy
 from process import wait_until
 from stack import Stack, sized
 
@@ -237,6 +239,34 @@ def test_broadcast(stack, model):
         await bus.history("nothing")
         assert len(gateway.heard) == 2
     run(stack, scenario)
+
+
+def test_a_question_whose_keeping_was_not_confirmed_waits_for_no_answer(model):
+    """The store has taken it, but the router never hears of that, so to the asker it has failed."""
+    async def scenario(stack, proxy):
+        async with Bus(stack.broker.port) as bus:
+            gateway = FakeGateway(bus)
+            name = unique("unconfirmed")
+            proxy.hold("$KV.parley_conversations.")
+            gateway.ask("kept?", name, room=name, counted=True)
+            await eventually(lambda: proxy.held, what="it is about to be kept")
+            proxy.lose_answers()
+            states = []
+            while states != [STATES.Value("TURN_STATE_FAILED")]:
+                states = [turn.state for turn in await history_of(bus, name)]
+                assert len(states) <= 1
+                await asyncio.sleep(0.02)
+
+    async def history_of(bus, name):
+        """From the store itself, as the router is away for a while."""
+        asked = {"last_by_subj": f"$KV.parley_conversations.{key_of(name)}"}
+        got = json.loads(await bus.request("$JS.API.STREAM.MSG.GET.KV_parley_conversations", json.dumps(asked).encode()))
+        held = base64.b64decode(got["message"]["data"]) if "message" in got else b""
+        return messages.Conversation.FromString(held).turns
+
+    with Stack(model=model) as stack, NatsProxy(stack.broker.port) as proxy:
+        stack.add("router", NATS_URL=proxy.url)
+        asyncio.run(asyncio.wait_for(scenario(stack, proxy), 30))
 
 
 # ---- Configuration

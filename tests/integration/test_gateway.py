@@ -6,8 +6,11 @@ import pytest
 import websockets
 
 from client import connect, eventually
+from dialects import PIPELINE
 from model_server import hang, say
-from stack import get
+from nats_proxy import NatsProxy
+from process import wait_until
+from stack import call, get
 
 
 def test_pages_and_unknown_paths(stack):
@@ -36,19 +39,53 @@ def test_a_foreign_origin_is_refused(stack):
     asyncio.run(own("null"))
 
 
+def upgrade_status(gateway, host, origin):
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+               "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    return get(gateway.port, "/ws/agent", Host=host, Origin=origin, **upgrade)[0]
+
+
 def test_a_foreign_name_that_leads_here_is_refused(stack):
     """Its page would be of our own origin (DNS rebinding)."""
     port = stack.gateway.port
     foreign = f"elsewhere.example:{port}"
-    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-               "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
-    assert get(port, "/ws/agent", Host=foreign, Origin=f"http://{foreign}", **upgrade)[0] == 403
+    assert upgrade_status(stack.gateway, foreign, f"http://{foreign}") == 403
     for path in ("/", "/ws/statistics"):
         assert get(port, path, Host=foreign)[0] == 421
         assert get(port, path, Host=f"localhost:{port}")[0] == 200
-    proxied = stack.add("gateway", WS_ALLOWED_ORIGINS="https://app.example")
-    assert get(proxied.port, "/", Host="chat.example")[0] == 200
-    stack.remove(proxied)
+
+
+def test_only_listed_pages_connect(stack):
+    gateway = stack.add("gateway", HOST="0.0.0.0", WS_ALLOWED_ORIGINS="127.0.0.1,localhost,https://app.example, null")
+    port = gateway.port
+    url = f"ws://127.0.0.1:{port}/ws/agent"
+
+    async def may(origin):
+        async with connect(url, origin=origin) as client:
+            await client.ping()
+    for origin in ("https://app.example", f"http://127.0.0.1:{port}", f"http://localhost:{port}", "null", None):
+        asyncio.run(may(origin))
+    assert refused(url, origin="https://app.example.elsewhere.example") == 403
+    assert refused(url, origin="http://app.example") == 403
+
+    foreign = f"elsewhere.example:{port}"  # leads here: DNS rebinding
+    assert upgrade_status(gateway, foreign, f"http://{foreign}") == 403
+    assert get(port, "/ws/statistics", Host=foreign)[0] == 421
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", "192.0.2.7", "app.example"):
+        assert get(port, "/ws/statistics", Host=host)[0] == 200
+
+    broadcast = {"message": "hello"}
+    for origin, status in ((f"http://{foreign}", 403), (f"http://127.0.0.1:{port}", 200), ("https://app.example", 200)):
+        assert call(port, "POST", "/api/v1/contacts/broadcast", broadcast, Origin=origin)[0] == status
+    assert get(port, "/ws/statistics", Origin="https://elsewhere.example")[0] == 403
+    stack.remove(gateway)
+
+
+def test_a_list_that_makes_no_sense_is_refused(stack):
+    gateway = stack.add("gateway", ready=False, WS_ALLOWED_ORIGINS="localhost,https://app.example/chat")
+    assert gateway.wait(15) == 2
+    assert "WS_ALLOWED_ORIGINS: 'https://app.example/chat'" in gateway.log()
+    gateway.killed = True
 
 
 def test_an_unknown_path_is_no_websocket(stack):
@@ -85,6 +122,29 @@ def test_beyond_the_connection_limit_503(stack, model):
             await client.close()
     asyncio.run(scenario())
     stack.remove(gateway)
+
+
+def test_who_has_not_come_in_is_not_listed(stack):
+    """While a router is asked for its pipeline, a connection belongs to none."""
+    path = "/api/v1/pipelines/{}/ws"
+    with NatsProxy(stack.broker.port) as proxy:
+        gateway = stack.add("gateway", NATS_URL=proxy.url)
+        proxy.hold("parley.command.find_pipeline")
+
+        def listed():
+            return call(stack.gateway.port, "GET", path.format(PIPELINE) + "/connections")[1]["data"]["stats"]
+
+        async def scenario():
+            url = f"ws://127.0.0.1:{gateway.port}{path.format('nobody-knows')}/connect?session_type=person"
+            async with websockets.connect(url) as socket:
+                await asyncio.to_thread(wait_until, lambda: proxy.held, what="it is asked for")
+                assert gateway.metric("parley_connections", "langbot") == 1
+                stats = await asyncio.to_thread(listed)
+                assert stats["total_connections"] == 0 and not stats["connections_by_pipeline"], stats
+                proxy.release()
+                assert "error" in await asyncio.wait_for(socket.recv(), 15)
+        asyncio.run(scenario())
+        stack.remove(gateway)
 
 
 def test_what_is_held_for_all_clients_is_bounded(stack, model):

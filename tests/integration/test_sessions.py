@@ -2,14 +2,23 @@
 conversation, on any gateway."""
 
 import asyncio
+import base64
 import contextlib
 import json
+import socket
+import time
 
 import pytest
 import websockets
 
+import messages
+import web_server
+from bus import Bus, key_of
 from client import FINALS, connect, eventually
 from model_server import say
+from nats_proxy import NatsProxy
+from stack import Stack
+from web_server import Raw, frame
 
 SETTINGS = {"TURN_SILENCE_MS": 1000}
 TEXT = [f"wörd{n} " for n in range(150)]
@@ -238,3 +247,160 @@ def test_another_protocol_and_a_wrong_offset(stack):
             assert json.loads(await other.recv())["resumed"] is False
             await other.close()
     asyncio.run(scenario())
+
+
+async def forget(bus, bucket):
+    """As if all in it were too old."""
+    assert json.loads(await bus.request(f"$JS.API.STREAM.PURGE.KV_{bucket}", b""))["success"]
+
+
+async def make_old(bus, token):
+    """As if a session's last question had been asked an hour ago."""
+    key = f"$KV.parley_sessions.{key_of(token)}"
+    stored = json.loads(await bus.request(
+        "$JS.API.STREAM.MSG.GET.KV_parley_sessions", json.dumps({"last_by_subj": key}).encode()))
+    session = messages.Session.FromString(base64.b64decode(stored["message"]["data"]))
+    assert abs(session.asked_ms / 1000 - time.time()) < 300
+    session.asked_ms -= 3600 * 1000
+    await bus.request(key, session.SerializeToString())
+
+
+def test_it_is_kept_longer_than_a_turn(stack, model):
+    """In a bucket whose records age like conversations do."""
+    async def scenario():
+        async with Bus(stack.broker.port) as bus, tab(stack.gateway) as page:
+            await page.ask("remember the kettle")
+            assert await page.read() == "stream_end"
+            await page.vanish()
+            await forget(bus, "parley_turns")
+            await page.open()
+            page.text = ""
+            await page.ask("what was it about")
+            while not page.text.endswith("You said: what was it about"):  # the end before it may be told again
+                assert await page.read() == "stream_end"
+            ages = [json.loads(await bus.request(f"$JS.API.STREAM.INFO.KV_parley_{name}", b""))["config"]["max_age"]
+                    for name in ("sessions", "conversations", "turns")]
+            assert ages[0] == ages[1] > ages[2]
+    asyncio.run(scenario())
+    asked = [message["content"] for message in model.asked("what was it about")[-1].messages]
+    assert "remember the kettle" in asked
+
+
+@pytest.mark.parametrize("kept, old", [(True, False), (True, True), (False, True)])
+def test_an_answer_that_ended_unread_long_ago(stack, model, kept, old):
+    """Its record is gone; its conversation has it, or has been forgotten, too."""
+    question = f"unread {kept} {old}"
+    model.script(question, say(TEXT[:30], delay=0.01))
+
+    async def scenario():
+        async with Bus(stack.broker.port) as bus, tab(stack.gateway) as page:
+            await page.ask(question)
+            await page.read(10)
+            await page.vanish()
+            [agent] = stack.of("agent")
+            await eventually(lambda: agent.metric("parley_turns_running") == 0, what="the turn has ended")
+            await eventually(lambda: stack.gateway.metric("parley_answers_in_flight") == 0, what="here, too")
+            await forget(bus, "parley_turns")
+            if not kept:
+                await forget(bus, "parley_conversations")
+            if old:
+                await make_old(bus, page.token)
+            assert (await page.open())["resumed"] is True
+            assert await page.read() == ("stream_end" if kept else "error")
+            assert page.text == "".join(TEXT[:30]) or not kept
+            page.text = ""
+            await page.ask("and now")
+            assert await page.read() == "stream_end"
+    asyncio.run(scenario())
+
+
+async def try_later(gateway, page):
+    """Comes with its token, and is told to come again."""
+    socket = await websockets.connect(
+        f"ws://127.0.0.1:{gateway.port}/ws/agent?parley=1&resume={page.token}&offset=0", ping_interval=None)
+    with pytest.raises(websockets.ConnectionClosed):
+        while True:
+            assert json.loads(await asyncio.wait_for(socket.recv(), 30))["type"] == "connected"
+    assert socket.close_code == 1013
+
+
+def test_a_store_that_does_not_answer_costs_no_token(stack):
+    with NatsProxy(stack.broker.port) as proxy:
+        gateway = stack.add("gateway", NATS_URL=proxy.url)
+
+        async def scenario():
+            async with tab(gateway) as page:
+                await page.ask("short")
+                assert await page.read() == "stream_end"
+                token = page.token
+                proxy.hold("$JS.API.STREAM.MSG.GET.KV_parley_sessions")
+                await page.vanish()
+                await try_later(gateway, page)
+                proxy.release()
+                await page.open()
+                assert page.token == token
+        asyncio.run(scenario())
+        stack.remove(gateway)
+
+
+def test_a_broker_that_is_away_costs_no_token(model):
+    with Stack(model=model, **SETTINGS) as stack:
+        stack.start(router=1, agent=1, gateway=1)
+
+        async def scenario():
+            async with tab(stack.gateway) as page:
+                await page.ask("remember the ladle")
+                assert await page.read() == "stream_end"
+                token = page.token
+                await page.vanish()
+                await asyncio.to_thread(stack.broker.kill)
+                await try_later(stack.gateway, page)
+                await asyncio.to_thread(stack.broker.start)
+                await asyncio.to_thread(stack.gateway.wait_ready)
+                await page.open()
+                assert page.token == token
+        asyncio.run(scenario())
+
+
+class Listener:
+    """A gateway, as Raw wants it."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.gateway.port), timeout=15)
+
+
+def read_until(ws, opcode, ends=b""):
+    """The first frame of this kind that has this in it."""
+    while True:
+        kind, payload = ws.read()
+        assert kind != web_server.CLOSE, payload
+        if kind == opcode and ends in payload:
+            return payload
+
+
+def resumed(page):
+    async def scenario():
+        session = await page.open()
+        if session["resumed"]:
+            assert await page.read() == "stream_end"
+        await page.vanish()
+        return session["resumed"]
+    return asyncio.run(scenario())
+
+
+def test_the_pong_to_an_earlier_ping_confirms_no_end(stack):
+    """It was on its way when the end was written."""
+    gateway = stack.add("gateway", WS_HEARTBEAT_INTERVAL=5)
+    page = Tab(gateway)
+    with Raw(Listener(gateway), path="/ws/agent?parley=1") as ws:
+        page.token = json.loads(read_until(ws, web_server.TEXT, b'"session"'))["resume"]
+        earlier = read_until(ws, web_server.PING)
+        ws.send(frame(web_server.TEXT, b'{"type":"streaming_query","query":"quick"}'))
+        read_until(ws, web_server.TEXT, b"stream_end")
+        ws.send(frame(web_server.PONG, earlier))
+        read_until(ws, web_server.PING)  # for the end; not answered
+    assert resumed(page) is True
+    stack.remove(gateway)

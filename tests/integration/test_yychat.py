@@ -271,6 +271,21 @@ def test_silence_ends_it_and_a_heartbeat_does_not(stack):
     stack.remove(gateway)
 
 
+def test_silence_is_counted_from_an_answers_end(stack, model):
+    model.script("slow", say(["piece "] * 8, delay=0.5))
+    gateway = stack.add("gateway", WS_CONNECTION_TIMEOUT=3)
+
+    async def scenario():
+        async with connect(YYChat, gateway.port) as client:
+            await client.ask_only("slow")
+            await client.collect()
+            silent_since = time.monotonic()
+            await client.expect("connection_closed")
+            assert time.monotonic() - silent_since > 1.5  # it is looked at once a second
+    asyncio.run(scenario())
+    stack.remove(gateway)
+
+
 def test_above_the_limit_of_connections_it_is_503(stack):
     gateway = stack.add("gateway", WS_MAX_CONNECTIONS=2)
 

@@ -5,7 +5,7 @@
         proxy.hold("$KV.parley_turns.")
         …
         wait_until(lambda: proxy.held)      # subjects that begin so are kept here; all else goes on
-        proxy.release()
+        proxy.release()                     # or lose_answers(): it goes on, but what the broker says to it is lost
 """
 
 import asyncio
@@ -18,6 +18,7 @@ class NatsProxy:
         self._broker_port = broker_port
         self._prefix = None
         self._waiting = []  # (writer, bytes)
+        self._clients = set()  # writers
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -51,6 +52,15 @@ class NatsProxy:
         """All that was held goes on, and nothing is held any more."""
         self._loop.call_soon_threadsafe(self._release)
 
+    def lose_answers(self):
+        """The same, and all connections end before the broker can say anything more."""
+        self._loop.call_soon_threadsafe(self._lose_answers)
+
+    def _lose_answers(self):
+        self._release()
+        for client in self._clients:
+            client.transport.abort()
+
     def _release(self):
         self._prefix = None
         for writer, data in self._waiting:
@@ -59,11 +69,13 @@ class NatsProxy:
 
     async def _serve(self, client, to_client):
         broker, to_broker = await asyncio.open_connection("127.0.0.1", self._broker_port)
+        self._clients.add(to_client)
         try:
             await asyncio.gather(self._carry(client, to_broker), self._copy(broker, to_client))
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
+            self._clients.discard(to_client)
             to_broker.close()
             to_client.close()
 

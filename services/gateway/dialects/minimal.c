@@ -87,7 +87,7 @@ static void ask(const struct dialect_message *message)
         add_error(message->out, "查询内容不能为空", dialect_span_of(""));
         return;
     }
-    if (!dialect_take_name(message->object, "token", &token)) {
+    if (!dialect_take_secret(message->object, "token", &token)) {
         add_error(message->out, "处理出错: ", dialect_span_of("token 无效"));
         return;
     }

@@ -2,12 +2,15 @@
  * One question is under way at a time; what is asked meanwhile waits here, and can still be taken back by stopping. */
 import { connect } from './parley.js';
 import { FORGETFUL, Settings, newId, openDrawerWith } from './drawer.js';
-import { Transcript, addText, completeText, isUnderWay, setTool, textOf } from './transcript.js';
+import { ROOMS, Session, call } from './room.js';
+import { Transcript, completeText, isUnderWay, setTool, tellText, textOf } from './transcript.js';
 import { View, element } from './view.js';
 import { label, speak, t } from './words.js';
 
 const TOAST_MS = 2600;
 const LINES = 8;
+/* An answer that its room is to tell again: how long its first sign may take. */
+const AGAIN_MS = 10000;
 /* Settings that say how to ask; the others say where to connect to, and begin a new connection. */
 const OF_A_QUESTION = ['stream', 'tools', 'persona'];
 /* What a protocol puts before an error's text says nothing to a person. */
@@ -19,6 +22,7 @@ speak(settings.values.language);
 const transcript = new Transcript();
 const view = new View({ scroll: at('scroll'), log: at('log'), latest: at('latest') });
 let connection = null;
+let session = null; /* of LangBot's, what the connection belongs to */
 let busyShown = null;
 
 /* ---- Asking */
@@ -36,6 +40,7 @@ function answer(question) {
   question.queued = false;
   const { stream, tools, persona } = settings.values;
   const sent = connection.send(question.text, { stream, tools, persona: persona || undefined });
+  question.room = session.room;
   const entry = transcript.add({ kind: 'answer', state: sent ? 'waiting' : 'offline', parts: [] }, question);
   show(question);
   show(entry, question);
@@ -84,21 +89,30 @@ function received(message) {
     case 'session':
       transcript.resume = message.resume;
       transcript.changed();
+      if (message.anew) startFresh();
       break;
-    case 'asked':
-      if (!message.own) show(transcript.add({ kind: 'other', text: message.text }));
+    case 'asked': {
+      const other = session.asked(message);
+      if (other) show(other);
       break;
+    }
     case 'notice':
       toast(message.text);
       break;
     default:
-      receivedOf(transcript.underWay() || unasked(message), message);
+      receivedOf(answerOf(message), message);
   }
 }
 
-/* In a room, an answer to somebody else. */
-function unasked({ type }) {
-  return type === 'started' ? transcript.add({ kind: 'answer', state: 'waiting', parts: [] }) : null;
+/* Whose message it is: that of its number, where there are numbers; else the one under way, or the one that was. */
+function answerOf({ type, id }) {
+  const number = type === 'tool' ? undefined : id;
+  const numbered = number === undefined ? null : session.answer(number);
+  const entry = numbered || [transcript.underWay(), transcript.entries.findLast((one) => isUnderWay(one) || one.again)]
+    .find((one) => one && (number === undefined || one.number === undefined));
+  if (!entry && type === 'started') return transcript.add({ kind: 'answer', state: 'waiting', parts: [], unasked: true, room: session.room, number });
+  if (entry && number !== undefined) Object.assign(entry, { room: session.room, number });
+  return entry;
 }
 
 function receivedOf(entry, message) {
@@ -108,14 +122,17 @@ function receivedOf(entry, message) {
   }
   switch (message.type) {
     case 'started':
-      if (entry.state === 'waiting') entry.state = 'running';
+      if (entry.state === 'waiting' || entry.state === entry.again) entry.state = 'running';
       say(t('answering'));
       break;
-    case 'text': addText(entry, message.delta); break;
+    case 'text':
+      if (isUnderWay(entry)) tellText(entry, message);
+      break;
     case 'tool': setTool(entry, message); break;
     case 'completed':
       completeText(entry, message.text);
       entry.state = 'completed';
+      delete entry.again;
       say(message.text);
       break;
     case 'cancelled':
@@ -123,12 +140,26 @@ function receivedOf(entry, message) {
       say(t('stopped'));
       break;
     case 'failed':
-      entry.state = message.lost ? 'lost' : 'failed';
       entry.error = String(message.error ?? '').replace(PREFIX, '');
+      if (message.lost) breakOff(entry, 'lost');
+      else entry.state = 'failed';
       say(message.lost ? t('lost') : t('failed', { error: entry.error }));
       break;
   }
   settle(entry);
+}
+
+/* Nothing more comes of an answer. Should it be told again, it goes on; a room will. */
+function breakOff(entry, state) {
+  entry.again = state;
+  entry.state = isRoom() ? 'waiting' : state;
+}
+
+function giveUpWaiting() {
+  for (const entry of transcript.entries.filter(({ again, state }) => again && state === 'waiting')) {
+    entry.state = entry.again;
+    settle(entry);
+  }
 }
 
 /* An entry has changed; it may have been its end. */
@@ -198,16 +229,17 @@ function fit() {
 
 /* ---- The connection */
 
+const isRoom = () => ROOMS.includes(settings.values.protocol);
+
 function open({ resume } = {}) {
   if (connection) {
-    connection.onState = connection.onMessage = () => {};
+    connection.onState = connection.onMessage = connection.onBroadcast = () => {};
     connection.close();
   }
   const running = transcript.underWay();
-  if (running && !resume) {
-    running.state = 'lost';
-    show(running);
-  }
+  transcript.resume = resume;
+  transcript.changed();
+  session = new Session(transcript, settings.values);
   let before = 'connecting';
   connection = connect({
     ...settings.connection(), resume, answered: running && resume ? textOf(running) : undefined,
@@ -223,13 +255,32 @@ function open({ resume } = {}) {
 
 function changed(before, state) {
   showState();
+  clearTimeout(changed.timer);
   if (state === 'connected') {
     toast(t('toastConnected'));
-    if (before === 'reconnecting' && !connection.resume) startFresh();
+    if (session.room) showHistory();
+    changed.timer = setTimeout(giveUpWaiting, AGAIN_MS);
     askNext();
   } else if (before === 'connected') {
     toast(t('toastLost'));
+    if (isRoom()) for (const entry of transcript.entries.filter(isUnderWay)) breakOff(entry, 'lost');
   }
+  if (state === 'offline') giveUpWaiting();
+}
+
+/* What LangBot's session holds that isn't on the page. */
+async function showHistory() {
+  const [from, into] = [connection, session];
+  try {
+    const { messages } = await call(from, 'GET', 'messages');
+    if (from !== connection || !into.merge(messages, from.id)) return;
+  } catch {
+    if (from === connection) toast(t('toastNoHistory'));
+    return;
+  }
+  transcript.changed();
+  showAll();
+  askNext();
 }
 
 /* Whether a question could be sent now; says so if not. */
@@ -252,23 +303,43 @@ function plain(message) {
 
 /* After a reload: what can't go on is said to have been interrupted. */
 function takeUp() {
-  const running = transcript.underWay();
-  const { resume } = transcript;
+  const resume = isRoom() ? undefined : transcript.resume;
   if (!resume) {
-    if (running) running.state = 'interrupted';
-    takeBack();
+    for (const entry of transcript.entries.filter(isUnderWay)) breakOff(entry, 'interrupted');
+    if (!isRoom()) takeBack();
   }
   open({ resume });
   if (!resume) startFresh();
 }
 
-function beginAnew() {
+/* With other settings. */
+function connectAnew() {
+  for (const entry of transcript.entries.filter(isUnderWay)) Object.assign(entry, { state: 'lost', again: undefined });
+  open();
+  startFresh();
+  showAll();
+}
+
+async function beginAnew() {
+  if (session.room && !await reset()) return;
   transcript.clear();
   settings.set('conversation', newId());
   settings.set('user', newId());
   open();
   showAll();
   at('question').focus();
+}
+
+/* A session of LangBot's is everybody's who is in it. */
+async function reset() {
+  if (!confirm(t('askReset'))) return false;
+  try {
+    await call(connection, 'POST', 'reset');
+    return true;
+  } catch {
+    toast(t('toastNoReset'));
+    return false;
+  }
 }
 
 /* ---- The person */
@@ -323,9 +394,7 @@ openDrawerWith({
     showAll();
   },
   onChange(names) {
-    if (names.every((name) => OF_A_QUESTION.includes(name))) return;
-    open();
-    startFresh();
+    if (!names.every((name) => OF_A_QUESTION.includes(name))) connectAnew();
   },
 });
 

@@ -1,9 +1,11 @@
 /* The console: every frame as it passes, for those who build clients. Bounded: old frames go. */
 import { Connection, protocols } from './parley.js';
+import { addressOf, hostOf, probe, readStatistics } from './server.js';
 import { STATISTICS, TEMPLATES, quickActions } from './templates.js';
 
 const MAX_FRAMES = 1000;
 const STATISTICS_MS = 2000;
+const CONNECT_MS = 10000;
 const SECONDS_DRAWN = 60;
 const PREVIEW = 160;
 /* Frames that carry a piece of an answer, in any of the protocols. */
@@ -29,14 +31,23 @@ function protocolName() {
 /* The protocol's own address, at the gateway that the address names now. */
 function suggestAddress() {
   const { options } = new Connection();
-  const base = hostOf(at('address').value) || options.url;
-  at('address').value = new Connection({ protocol: protocolName(), url: base }).address();
+  const url = hostOf(at('address').value) || options.url;
+  at('address').value = new Connection({ protocol: protocolName(), url, extended: at('extension').checked }).address();
 }
 
-/* What comes before a protocol's path, with the prefix that a proxy may have put there. */
-function hostOf(address) {
-  const match = /^(wss?:\/\/[^/?#]+(?:\/[^?#]*?)?)(\/ws\/agent|\/ws\/chat|\/contact|\/api\/v1\/pipelines)/.exec(address);
-  return match && match[1];
+/* The address says whether there is an extension, the tick only shows it. */
+function showExtension() {
+  const address = addressOf(at('address').value.trim());
+  at('extension').checked = Boolean(address) && address.searchParams.get('parley') === '1';
+}
+
+function switchExtension() {
+  const address = addressOf(at('address').value.trim());
+  if (!address) return;
+  if (at('extension').checked) address.searchParams.set('parley', '1');
+  else address.searchParams.delete('parley');
+  at('address').value = address.href;
+  if (connection) connection.close();
 }
 
 function toggle() {
@@ -44,29 +55,64 @@ function toggle() {
     connection.close();
     return;
   }
+  const text = at('address').value.trim();
+  const address = addressOf(text);
+  at('address').setAttribute('aria-invalid', String(!address));
+  if (!address) {
+    tellReason(`“${text}” is no WebSocket address: it would begin with ws:// or wss://`);
+    return;
+  }
   try {
     connection = new Connection({
-      protocol: protocolName(), address: at('address').value.trim(), onFrame, onMessage, onState: showState,
+      protocol: protocolName(), address: address.href, extended: at('extension').checked, onFrame, onMessage, onState: showState,
     });
     connection.open();
-  } catch (error) {
+  } catch (error) { /* such as ws:// from a page that came by https:// */
     connection = null;
-    at('reason').textContent = error.message;
+    tellReason(error.message);
   }
 }
 
 const STATES = {
-  connecting: () => 'Connecting', connected: () => 'Connected', offline: () => 'Offline',
+  connecting: () => 'Connecting', connected: () => 'Connected', offline: () => 'Offline', idle: () => 'Not connected',
   reconnecting: ({ attempt, tries }) => `Reconnecting (attempt ${attempt} of ${tries})`,
 };
 
 function showState(now) {
-  at('connection').dataset.state = now.state;
-  at('connection-words').textContent = STATES[now.state](now);
-  at('connect').textContent = now.state === 'offline' ? 'Connect' : 'Disconnect';
-  at('reason').textContent = now.reason && now.reason !== 'closed' ? `Closed: ${now.reason}` : '';
+  clearTimeout(showState.timer);
+  /* What could not be reached at all is not tried again: its address may be wrong. */
+  if (now.state === 'reconnecting' && at('connection').dataset.state === 'connecting') {
+    failed(now.reason);
+    return;
+  }
+  const state = now.state === 'offline' && now.reason === 'closed' ? 'idle' : now.state;
+  showConnection(state, STATES[state](now));
+  tellReason(now.reason && now.reason !== 'closed' ? `Closed: ${now.reason}` : '');
+  if (state === 'connecting') showState.timer = setTimeout(() => failed(`no answer within ${CONNECT_MS / 1000} seconds`), CONNECT_MS);
+  if (state === 'connected') refreshStatistics();
+}
+
+function showConnection(state, words) {
+  at('connection').dataset.state = state;
+  at('connection-words').textContent = words;
+  at('connect').textContent = ['idle', 'offline'].includes(state) ? 'Connect' : 'Disconnect';
   check();
-  if (now.state === 'connected') refreshStatistics();
+}
+
+function tellReason(text) {
+  at('reason').textContent = text;
+  at('reason').classList.toggle('bad', Boolean(text));
+}
+
+/* The browser tells a page nothing of why; a plain request finds out something. */
+async function failed(reason) {
+  const address = new URL(connection.address());
+  connection.close();
+  showConnection('offline', STATES.offline());
+  tellReason(`Could not connect to ${address.host}: ${reason}`);
+  const asked = connection;
+  const found = await probe(address);
+  if (asked === connection && connection.state === 'offline') tellReason(found);
 }
 
 /* ---- Sending */
@@ -295,31 +341,22 @@ function tick() {
 
 async function refreshStatistics() {
   clearTimeout(refreshStatistics.timer);
-  if (!connection || connection.state !== 'connected') return;
-  const address = new URL(connection.address());
-  const statistics = STATISTICS[protocolName()];
-  address.protocol = address.protocol === 'wss:' ? 'https:' : 'http:';
-  const base = new URL(hostOf(connection.address()) || address);
-  address.pathname = base.pathname.replace(/\/$/, '') + statistics.path(address);
-  address.search = '';
-  try {
-    const answer = await (await fetch(address)).json();
-    showStatistics(statistics.read(answer));
-    at('statistics-note').textContent = `${address.pathname}, every ${STATISTICS_MS / 1000} seconds`;
-  } catch {
-    at('statistics').replaceChildren();
-    at('statistics-note').textContent = 'This page may not ask that server for them: they are at ' + address.href;
-  }
+  const asked = connection;
+  if (!asked || asked.state !== 'connected') return;
+  const { facts, note } = await readStatistics(asked.address(), protocolName());
+  if (asked !== connection) return;
+  showStatistics(facts);
+  at('statistics-note').textContent = note;
   refreshStatistics.timer = setTimeout(refreshStatistics, STATISTICS_MS);
 }
 
 function showStatistics(facts) {
-  at('statistics').replaceChildren(...Object.entries(facts).filter(([, value]) => value !== undefined).map(([name, value]) => {
+  at('statistics').replaceChildren(...Object.entries(facts).map(([name, value]) => {
     const row = document.createElement('div');
     const term = document.createElement('dt');
     const detail = document.createElement('dd');
     term.textContent = name;
-    detail.textContent = typeof value === 'number' ? Math.round(value).toLocaleString('en') : value;
+    detail.textContent = typeof value === 'number' ? Math.round(value).toLocaleString('en') : value ?? '–';
     row.append(term, detail);
     return row;
   }));
@@ -332,7 +369,10 @@ at('protocol').addEventListener('change', () => {
   if (connection) connection.close();
   suggestAddress();
   showTemplates();
+  showStatistics(STATISTICS[protocolName()].read());
 });
+at('address').addEventListener('input', showExtension);
+at('extension').addEventListener('change', switchExtension);
 at('to').addEventListener('submit', (event) => {
   event.preventDefault();
   toggle();
@@ -351,5 +391,6 @@ at('save').addEventListener('click', save);
 document.querySelector('nav').hidden = location.protocol === 'file:';
 suggestAddress();
 showTemplates();
+showStatistics(STATISTICS[protocolName()].read());
 setInterval(tick, 1000);
 tick();

@@ -39,7 +39,8 @@
  *   { type: 'completed', text, vendor, id }      its end; exactly one of the last three ends a question
  *   { type: 'failed', error, lost }              `lost`: because the connection was
  *   { type: 'cancelled' }                        ends all that were asked
- *   { type: 'session', resume }                  the token that lets a later connection go on here
+ *   { type: 'session', resume, anew }            the token that lets a later connection go on here; `anew`: the one that
+ *                                                was given isn't known any more, and the conversation begins anew
  *   { type: 'notice', text, frame }              something else worth telling a person
  *
  * `onBroadcast(message)` is called with what the operator sends to everybody; `onState({ state, attempt, tries,
@@ -111,8 +112,8 @@ export const protocols = {
     read(frame, answer, connection) {
       switch (frame.type) {
         case 'chat_message_received': return begin(answer);
-        case 'chat_message': /* the owner's broadcast looks like an answer, to a question that nobody has asked */
-          if (!connection.pending && !connection.repeats) return [{ type: 'broadcast', message: frame.message }];
+        case 'chat_message': /* without the extension a broadcast looks like an answer, to a question that nobody has asked */
+          if (!connection.options.extended && !connection.pending) return [{ type: 'broadcast', message: frame.message }];
           return [end(answer, frame.message)];
         case 'contact_request_received': return [{ type: 'notice', text: frame.message, frame }];
         case 'broadcast': return [{ type: 'broadcast', message: frame.message }];
@@ -129,8 +130,7 @@ export const protocols = {
     query: (o) => ({ session_type: o.sessionType }),
     ping: { type: 'ping' },
     ask(text, o) {
-      const plain = { type: 'Plain', text };
-      return this.chain(o.sessionType === 'group' ? [MENTION, plain] : [plain], o);
+      return this.chain(o.sessionType === 'group' ? [MENTION, plain(` ${text}`)] : [plain(text)], o);
     },
     chain: (chain, o) => ({ type: 'message', message: chain, stream: o.stream }),
     read(frame, answer, connection) {
@@ -339,10 +339,11 @@ export class Connection {
 
   /* `resumed` false: no answer goes on. What was asked has not come to the gateway, or is not known there any more. */
   #session(frame) {
+    const anew = this.resume !== undefined && this.resume !== frame.resume;
     this.resume = frame.resume;
     if (frame.resumed === false) this.#giveUp();
     this.repeats = frame.resumed === true && this.settled;
-    this.onMessage({ type: 'session', resume: frame.resume });
+    this.onMessage({ type: 'session', resume: frame.resume, anew });
   }
 
   #tell(message) {
@@ -402,6 +403,10 @@ function langbotResponse({ id, content, is_final: isFinal }, answer) {
     messages.push({ type: 'text', text: content, delta: content.slice((had || '').length), id });
   }
   return messages;
+}
+
+function plain(text) {
+  return { type: 'Plain', text };
 }
 
 function compact(object) {

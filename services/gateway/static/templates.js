@@ -64,28 +64,28 @@ function calculate(protocol) {
 export const STATISTICS = {
   agent_engine: {
     path: () => '/ws/statistics',
-    read: (answer) => ({
-      'Active connections': answer.active_connections, 'Connections in all': answer.total_connections,
-      'Messages sent': answer.total_messages, 'Longest connection, s': longest(answer.connections),
+    read: (answer = {}) => ({
+      Connections: answer.active_connections, 'In all': answer.total_connections,
+      'Messages sent': answer.total_messages, 'Longest, s': longest(answer.connections),
     }),
   },
   yychat: {
     path: () => '/ws/status',
-    read: ({ data }) => ({
-      'Active connections': data.active_connections, 'Connections in all': data.total_connections,
-      'Messages sent': data.total_messages, 'Connections at most': data.max_connections, 'Uptime, s': data.uptime,
+    read: ({ data = {} } = {}) => ({
+      Connections: data.active_connections, 'In all': data.total_connections,
+      'Messages sent': data.total_messages, 'At most': data.max_connections, 'Uptime, s': data.uptime,
     }),
   },
   langbot: {
     path: (address) => address.pathname.replace(/^.*(\/api\/v1\/pipelines\/[^/]+\/ws\/).*$/, '$1connections'),
-    read: ({ data }) => ({
-      Connections: data.stats.total_connections, Pipelines: data.stats.pipelines,
-      'Here, person': data.stats.connections_by_session_type.person, 'Here, group': data.stats.connections_by_session_type.group,
+    read: ({ data: { stats = {} } = {} } = {}) => ({
+      Connections: stats.total_connections, Pipelines: stats.pipelines,
+      'Here, person': stats.connections_by_session_type?.person, 'Here, group': stats.connections_by_session_type?.group,
     }),
   },
 };
 STATISTICS.contact = STATISTICS.minimal = STATISTICS.agent_engine;
 
 function longest(connections) {
-  return Math.max(0, ...(connections || []).map((connection) => connection.uptime));
+  return connections && Math.max(0, ...connections.map((connection) => connection.uptime));
 }

@@ -2,9 +2,13 @@
  *
  *   { id, kind: 'question', text, queued? }      what this person asked; `queued`: it waits for the answer before it
  *   { id, kind: 'answer', state, parts, error? } state: waiting, running, stopping, then completed, failed, offline, lost,
- *                                                interrupted or cancelled; parts: { text } or { tool }, in their order
+ *                                                interrupted or cancelled; parts: { text } or { tool }, in their order;
+ *                                                `unasked`: to somebody else; `again`: it is to be told anew, from its
+ *                                                beginning, and is in this state if it is not
  *   { id, kind: 'other' | 'operator', text }     what others said
  *   { id, kind: 'fresh' }                        from here on the other side remembers nothing of the above
+ *
+ * In LangBot's sessions they also bear `room`, the session, and `number`, theirs in it.
  */
 const KEY = 'parley.transcript';
 const SAVE_AFTER_MS = 300;
@@ -22,10 +26,10 @@ export class Transcript {
     addEventListener('pagehide', () => this.#write());
   }
 
-  /** Adds an entry at the end, or behind another. */
-  add(entry, after) {
+  /** Adds an entry at the end, or behind another, or (null) before all others. */
+  add(entry, after = this.entries.at(-1)) {
     const added = { id: this.next++, ...entry };
-    const at = after ? this.entries.indexOf(after) + 1 : this.entries.length;
+    const at = this.entries.indexOf(after) + 1;
     this.entries.splice(at, 0, added);
     this.changed();
     return added;
@@ -48,8 +52,9 @@ export class Transcript {
     return before.reverse().find((entry) => entry.kind === 'question');
   }
 
+  /** The answer to this person's question that has not ended. */
   underWay() {
-    return this.entries.find(isUnderWay);
+    return this.entries.find((entry) => isUnderWay(entry) && !entry.unasked);
   }
 
   /** To be called when an entry has changed. */
@@ -65,8 +70,17 @@ export class Transcript {
   }
 }
 
-/** More text of an answer, behind the tools that have run. */
-export function addText(answer, delta) {
+/** More text of an answer, which is now `text`. One that is told again is left as it is until something new comes. */
+export function tellText(answer, { text, delta }) {
+  if (!answer.again) addText(answer, delta);
+  else if (!textOf(answer).startsWith(text)) {
+    completeText(answer, text);
+    delete answer.again;
+  }
+}
+
+/* Behind the tools that have run. */
+function addText(answer, delta) {
   const last = answer.parts.at(-1);
   if (last && last.text !== undefined) last.text += delta;
   else answer.parts.push({ text: delta });

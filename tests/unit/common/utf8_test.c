@@ -125,6 +125,17 @@ static void knows_white_space(void **state)
     assert_false(utf8_blank("\xef\xbb\xbf", 3));
 }
 
+static void a_name_has_no_control_characters(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"\x01", "a\nb", "\x1f", "a\x7f", "\xc2\x80", "a\xc2\x9f", "\xff", "a\xc2"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(utf8_is_name(bad[i], strlen(bad[i])));
+    assert_false(utf8_is_name("a\0b", 3));
+    assert_true(utf8_is_name("", 0));
+    assert_true(utf8_is_name("a b ~ \xc2\xa0 会话 😀", strlen("a b ~ \xc2\xa0 会话 😀")));
+}
+
 static void repairs_byte_by_byte(void **state)
 {
     (void)state;
@@ -140,7 +151,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decodes_every_code_point), cmocka_unit_test(refuses_what_is_not_utf8),
         cmocka_unit_test(cuts_between_code_points), cmocka_unit_test(cuts_every_split_of_a_stream),
-        cmocka_unit_test(knows_white_space),        cmocka_unit_test(repairs_byte_by_byte),
+        cmocka_unit_test(knows_white_space),        cmocka_unit_test(a_name_has_no_control_characters),
+        cmocka_unit_test(repairs_byte_by_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,10 @@ static void test_origins(void **state)
         {"https://app.example", "chat.example", "https://x.example,https://app.example", false, true},
         {"https://app.example.evil.example", "chat.example", "https://app.example", false, false},
         {"https://app.exampl", "chat.example", "https://app.example", false, false},
-        {"http://chat.example", "chat.example", "https://app.example", false, true},
+        {"http://chat.example", "chat.example", "https://app.example", false, false}, /* not even the same host */
+        {"http://evil.example:8003", "evil.example:8003", "127.0.0.1,localhost,null", false, false},
+        {"http://localhost:8003", "localhost:8003", "127.0.0.1,localhost,null", false, true},
+        {NULL, "evil.example", "127.0.0.1", false, true},
         {"https://any.example", "chat.example", "*", false, true},
         {"http://127.0.0.1:8003", "127.0.0.1:8003", NULL, true, true},
         {"http://localhost:8003", "LocalHost:8003", NULL, true, true},
@@ -42,12 +45,41 @@ static void test_origins(void **state)
         {"http://evil.example:8003", "evil.example:8003", NULL, true, false}, /* rebound to 127.0.0.1 */
         {"null", "evil.example:8003", NULL, true, false},
         {NULL, "evil.example:8003", NULL, true, true},
-        {"https://chat.example", "chat.example", "https://app.example", true, true}, /* behind a proxy */
+        {"https://chat.example", "chat.example", "https://chat.example", true, true}, /* behind a proxy */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (admission_origin_allowed(cases[i].origin, cases[i].host, cases[i].allowed, cases[i].loopback) !=
             cases[i].may)
             fail_msg("case %zu: %s at %s", i, cases[i].origin, cases[i].host);
+}
+
+static void test_hosts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *allowed;
+        bool loopback, authenticated, may;
+    } cases[] = {
+        {NULL, NULL, true, false, true},
+        {"localhost:8003", NULL, true, false, true},
+        {"evil.example", NULL, true, false, false},
+        {"evil.example", NULL, true, true, false},
+        {"chat.example", NULL, false, false, true},
+        {"chat.example", "https://chat.example", true, false, true},
+        {"chat.example:8003", "https://chat.example", false, false, true},
+        {"evil.example", "127.0.0.1,localhost,null", false, false, false},
+        {"evil.example", "127.0.0.1,localhost,null", false, true, true}, /* whoever calls has a token */
+        {"evil.example", "*", false, false, true},
+        {"localhost:8003", "https://chat.example", false, false, true},
+        {"192.0.2.7:8003", "https://chat.example", false, false, true}, /* no name leads here */
+        {"[2001:db8::7]:8003", "https://chat.example", false, false, true},
+        {"[2001:db8::7.evil.example", "https://chat.example", false, false, false},
+        {"", "https://chat.example", false, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (admission_host_allowed(cases[i].host, cases[i].allowed, cases[i].loopback, cases[i].authenticated) !=
+            cases[i].may)
+            fail_msg("case %zu: %s", i, cases[i].host);
 }
 
 static void test_loopback(void **state)
@@ -85,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_loopback),
         cmocka_unit_test(test_local_hosts),
     };

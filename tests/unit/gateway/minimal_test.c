@@ -53,6 +53,9 @@ static void test_question(void **state)
     assert_true(request.use_tools);
     assert_buf_is(&request.conversation, "minimal\0"
                                          "ann");
+    decode_text(MINIMAL, "{\"query\":\"q\",\"token\":\"t\\u0001\\u0085\"}"); /* travels as bytes */
+    assert_question("q", 1);
+    assert_string_equal(request.credential, "t\x01\xc2\x85");
     static const char *const without[] = {"{\"query\":\"q\"}", "{\"query\":\"q\",\"token\":null}",
                                           "{\"query\":\"q\",\"token\":\"\"}"};
     for (size_t i = 0; i < 3; i++) {

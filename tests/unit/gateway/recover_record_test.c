@@ -121,12 +121,45 @@ static void test_failure_with_its_reason(void **state)
     answer_deinit(&answer);
 }
 
+static void test_a_turn_in_its_conversation(void **state)
+{
+    (void)state;
+    Parley__ToolStep step = PARLEY__TOOL_STEP__INIT;
+    Parley__ToolStep *steps[] = {&step};
+    Parley__ConversationTurn running = PARLEY__CONVERSATION_TURN__INIT, ended = PARLEY__CONVERSATION_TURN__INIT;
+    Parley__ConversationTurn *turns[] = {&running, &ended};
+    Parley__Conversation conversation = PARLEY__CONVERSATION__INIT;
+    Parley__TurnRecord record;
+    assert_false(recover_find_turn(&conversation, "b", &record));
+    running.turn = (char *)"a";
+    running.state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
+    ended.turn = (char *)"b";
+    ended.state = PARLEY__TURN_STATE__TURN_STATE_FAILED;
+    ended.answer = (ProtobufCBinaryData){3, (uint8_t *)"abc"};
+    ended.steps = steps;
+    ended.n_steps = 1;
+    ended.answer_id = 7;
+    conversation.turns = turns;
+    conversation.n_turns = 2;
+    assert_false(recover_find_turn(&conversation, "c", &record));
+    assert_false(recover_find_turn(&conversation, "a", &record));
+    assert_true(recover_find_turn(&conversation, "b", &record));
+    assert_memory_equal(record.text.data, "abc", 3);
+    assert_ptr_equal(record.steps[0], &step);
+    assert_int_equal(record.message_id, 7);
+    assert_true(record.reason.len > 0);
+    uint32_t first;
+    assert_int_equal(recover_first_segment(&record, 0, &first), ERR_NONE);
+    assert_int_equal(first, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_which_segments_are_needed),
         cmocka_unit_test(test_numbers_that_contradict_each_other),
         cmocka_unit_test(test_what_has_ended),
+        cmocka_unit_test(test_a_turn_in_its_conversation),
         cmocka_unit_test(test_steps_and_end),
         cmocka_unit_test(test_failure_with_its_reason),
     };

@@ -76,6 +76,7 @@ static void test_what_is_wrong_is_named(void **state)
         {"{\"tokens\":[{\"sha256\":\"" SECRET "\"}]}", "tokens[0].user"},
         {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"\"}]}", "tokens[0].user"},
         {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"a\\u0000b\"}]}", "tokens[0].user"},
+        {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"a\\u0085b\"}]}", "tokens[0].user"},
         {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"a\",\"roles\":\"owner\"}]}", "tokens[0].roles"},
         {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"a\",\"roles\":[1]}]}", "tokens[0].roles"},
         {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"a\",\"role\":[]}]}", "tokens[0] has a member"},

@@ -165,6 +165,9 @@ static void test_bad_questions(void **state)
         ",\"content\":\"a\",\"conversation_id\":7",
         ",\"content\":\"a\",\"personality_id\":{}",
         ",\"content\":\"a\",\"personality_id\":\"a\\u0000\"",
+        ",\"content\":\"a\",\"personality_id\":\"a\\u0001\"",
+        ",\"content\":\"a\",\"personality_id\":\"\\u007f\"",
+        ",\"content\":\"a\",\"personality_id\":\"a\\u0085b\"",
         ",\"content\":\"a\",\"use_tools\":1",
         ",\"content\":\"a\",\"stream\":\"false\"",
     };

@@ -177,6 +177,8 @@ static void what_is_wrong_is_told_with_its_place(void **state)
                  "pipelines[0].gruop: is not known here, line 2");
     assert_wrong("{\"pipelines\": [{\"uuid\": \"a\", \"name\": \"{]\\\"\\\\\",\n \"group\": {\"trigger\":\n\"\"}}]}",
                  "pipelines[0].group.trigger: must be a text of 1 to 256 bytes without control characters, line 3");
+    assert_wrong("{\"pipelines\": [{\"uuid\": \"a\", \"name\": \"A\",\n \"model\": \"a\\u0085b\"}]}",
+                 "pipelines[0].model: must be a text of 1 to 256 bytes without control characters, line 2");
     assert_wrong("{\"pipelines\": [{\"uuid\": \"a\", \"name\": \"A\"}],\n\"contact\": {\"webhook\": \"ftp://x\"}}",
                  "contact.webhook: must be an address that begins with http:// or https://, line 2");
     assert_wrong("{\"pipelines\": [{\"uuid\": \"a\", \"name\": \"A\"}],\n\"default_pipeline\": \"b\"}",

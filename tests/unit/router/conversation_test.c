@@ -295,6 +295,24 @@ static void keeps_nothing_of_what_was_reset_meanwhile(void **state)
     assert_int_equal(stored.len, 0);
 }
 
+/* An agent that has not heard that its turn was saved comes again with it. */
+static void a_turn_that_has_gone_does_not_come_back(void **state)
+{
+    const struct conversation_limits limits = {.max_turns = 2, .max_bytes = 4096};
+    struct buf stored = {0};
+    Parley__ConversationTurn first = turn_of("first", "one?", "one!");
+    assert_true(append(*state, &stored, &first, &limits));
+    for (int i = 0; i < CONVERSATION_GONE_MAX + 1; i++)
+        append_numbered(*state, &stored, i, "answer", &limits);
+    assert_false(append(*state, &stored, &first, &limits));
+    append_numbered(*state, &stored, 99, "answer", &limits);
+    Parley__Conversation *conversation = unpack(*state, &stored);
+    assert_int_equal(conversation->n_turns, 2);
+    assert_string_equal(conversation->turns[1]->turn, "turn-99");
+    assert_int_equal(conversation->n_gone, CONVERSATION_GONE_MAX);
+    buf_deinit(&stored);
+}
+
 static void leaves_out_a_chain_that_is_too_large(void **state)
 {
     const struct conversation_limits limits = {.max_turns = 100, .max_bytes = 4096};
@@ -324,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(counts_questions_and_answers_from_1, setup, teardown),
         cmocka_unit_test_setup_teardown(completes_what_was_asked_in_its_place, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_nothing_of_what_was_reset_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_turn_that_has_gone_does_not_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(leaves_out_a_chain_that_is_too_large, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
