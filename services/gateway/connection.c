@@ -153,7 +153,7 @@ void connection_free(struct connection **connection)
     struct gateway *gateway = c->gateway;
     *connection = NULL;
     log_debug("connection closed", LOG_TEXT("connection", c->client.id), LOG_TEXT("protocol", c->dialect->name),
-              LOG_TEXT("reason", c->reason));
+              LOG_TEXT("reason", c->reason), LOG_TRACE(&c->trace));
     let_go(c);
     unlink_connection(c);
     dialect_client_deinit(&c->client);

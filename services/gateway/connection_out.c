@@ -12,8 +12,8 @@ void connection_wake(struct connection *connection)
         return;
     struct gateway *gateway = connection->gateway;
     if (outbox_lag(&connection->outbox) > (size_t)gateway->settings->max_lag_bytes) {
-        log_info("a client that is too slow is closed", LOG_TEXT("connection", connection->client.id),
-                 LOG_INT("lag_bytes", outbox_lag(&connection->outbox)));
+        log_warning("a client that is too slow is closed", LOG_TEXT("connection", connection->client.id),
+                    LOG_TRACE(&connection->trace), LOG_INT("lag_bytes", outbox_lag(&connection->outbox)));
         metric_add(gateway->metrics.slow_clients_closed, 1);
         connection_close(connection, CLOSE_POLICY, "too slow");
     } else if (outbox_ready(&connection->outbox, connection->dialect->serial)) {
