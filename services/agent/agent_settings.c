@@ -11,22 +11,20 @@
 #define HOUR_MS     (60 * 60 * 1000)
 #define CALLS_MAX   4999 /* of a turn: each is two steps, and gateways take fewer than 10,000 */
 
-#define OPENAI_URL   "https://api.openai.com/v1"
 #define OPENAI_MODEL "gpt-4o-mini"
 #define DEMO_MODEL   "demo"
 
 const struct setting agent_settings_table[] = {
     {"LLM_PROVIDER", SETTING_TEXT, FIELD(provider), "openai", 1, 64, "", "which kind of model provider answers", false},
     {"OPENAI_BASE_URL", SETTING_TEXT, FIELD(base_url), NULL, 1, 2048, "",
-     "where an OpenAI-compatible provider listens; not set: " OPENAI_URL " with OPENAI_API_KEY, DEMO_MODEL_URL without",
-     false},
+     "where an OpenAI-compatible provider listens, such as https://api.openai.com/v1; not set: DEMO_MODEL_URL", false},
     {"OPENAI_API_KEY", SETTING_TEXT, FIELD(api_key), NULL, 1, 4096, "",
      "the key that the provider asks for; the demo model is never told it", true},
     {"OPENAI_MODEL", SETTING_TEXT, FIELD(model), NULL, 1, 256, "",
      "the model for personas that name none; not set: " OPENAI_MODEL ", or " DEMO_MODEL " where the demo model answers",
      false},
     {"DEMO_MODEL_URL", SETTING_TEXT, FIELD(demo_model_url), "http://127.0.0.1:8090/v1", 1, 2048, "",
-     "the model that answers while neither OPENAI_BASE_URL nor OPENAI_API_KEY is set", false},
+     "the model that answers while OPENAI_BASE_URL is not set", false},
     {"LLM_CONTINUATION", SETTING_CHOICE, FIELD(continuation), "auto", 0, 0, "auto|prefix|vllm|ask",
      "how the model goes on with an answer that broke off: by an assistant's message at the end (prefix; vllm: with "
      "its "
@@ -80,11 +78,10 @@ struct agent_model agent_settings_model(const struct agent_settings *settings)
 {
     const char *name = settings->model;
 
-    if (settings->base_url == NULL && settings->api_key == NULL)
+    if (settings->base_url == NULL)
         return (struct agent_model){.base_url = settings->demo_model_url, .name = name ? name : DEMO_MODEL};
-    return (struct agent_model){.base_url = settings->base_url ? settings->base_url : OPENAI_URL,
-                                .api_key = settings->api_key,
-                                .name = name ? name : OPENAI_MODEL};
+    return (struct agent_model){
+        .base_url = settings->base_url, .api_key = settings->api_key, .name = name ? name : OPENAI_MODEL};
 }
 
 enum continuation agent_settings_continuation(const struct agent_settings *settings)

@@ -22,7 +22,7 @@ struct agent_settings {
 
 extern const struct setting agent_settings_table[];
 
-/* The model that is asked: the owner's, if a base URL or a key is set, else the demo model, which is told no key. Texts
+/* The model that is asked: the owner's, if a base URL is set, else the demo model, which is told no key. Texts
  * are the settings' or static; `name` is for personas that name none. */
 struct agent_model {
     const char *base_url, *api_key /* NULL: none */, *name;

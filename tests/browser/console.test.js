@@ -3,29 +3,53 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { BUILD, browse, look, serve } from './support.js';
+import { BUILD, PHONE, WIDE, browse, look, serve } from './support.js';
+import { startWire } from './wire.js';
 
-let parley, browser, page;
+let parley, wire, browser, page;
 
 before(async () => {
-  parley = await serve({ DEMO_TOKENS_PER_SECOND: 100 });
+  parley = await serve({ DEMO_TOKENS_PER_SECOND: 100, WS_ALLOWED_ORIGINS: '127.0.0.1,null' });
+  wire = await startWire(parley.url);
   browser = await browse(parley.url);
   page = await browser.page('/static/test_websocket.html');
 });
 after(async () => {
   await browser?.stop();
+  wire?.stop();
   await parley?.stop();
 });
 
 const row = (type) => page.locator(`#list [data-type="${type}"]`).last();
 const quick = (name) => page.click(`#quick >> text="${name}"`);
 
-test('it connects, and shows the address and the state', async () => {
-  assert.equal(await page.inputValue('#address'), `${parley.socket}/ws/agent?parley=1`);
-  await look(page, 'console-idle');
+const words = () => page.innerText('#connection-words');
+
+async function connect(address) {
+  if (address) await page.fill('#address', address);
   await page.click('#connect');
   await page.waitForSelector('#connection[data-state="connected"]');
+}
+
+/* Requests that are meant to fail, or to go elsewhere. */
+const forgive = (expected) => {
+  browser.troubles.splice(0, browser.troubles.length, ...browser.troubles.filter((trouble) => !expected.test(trouble)));
+};
+
+test('at first it is not connected, which is no fault', async () => {
+  assert.equal(await words(), 'Not connected');
+  assert.equal(await page.getAttribute('#connection', 'data-state'), 'idle');
+  await look(page, 'console-idle');
+});
+
+test('it connects as clients in the field do, and shows the state', async () => {
+  assert.equal(await page.inputValue('#address'), `${parley.socket}/ws/agent`);
+  await connect();
   await row('connected').waitFor();
+  assert.equal(await words(), 'Connected');
+  await quick('Ping');
+  await row('pong').waitFor();
+  assert.equal(await row('session').count(), 0);
 });
 
 test('a ping is answered', async () => {
@@ -36,7 +60,7 @@ test('a ping is answered', async () => {
 
 test('a stream is seen frame by frame, counted and measured, and the statistics move', async () => {
   const messages = () => page.locator('#statistics dd').nth(2).innerText().then((text) => Number(text.replaceAll(',', '')));
-  await page.waitForSelector('#statistics dd');
+  await page.waitForFunction(() => /\d/.test(document.querySelector('#statistics dd').textContent));
   const earlier = await messages();
   await quick('Stream');
   await page.waitForFunction(() => Number(document.getElementById('rate').textContent) > 5);
@@ -48,6 +72,23 @@ test('a stream is seen frame by frame, counted and measured, and the statistics 
   assert.match(await row('stream_chunk').innerText(), /\+\d+ ms/);
   await page.waitForFunction((n) => Number(document.querySelectorAll('#statistics dd')[2].textContent.replaceAll(',', '')) > n + 20, earlier);
   assert.match(await page.getAttribute('#spark path', 'd'), /^M0 .*L120 /);
+});
+
+test('all of it is in the window, and the newest frame is seen', async () => {
+  for (const height of [800, 900]) {
+    await page.setViewportSize({ width: WIDE.width, height });
+    await quick('Stream');
+    await page.waitForFunction((n) => document.querySelectorAll('#list details').length > n + 60, await page.locator('#list details').count());
+    for (const place of ['#list', '#answer', '#statistics', '#rate', '#quick']) {
+      const box = await page.locator(place).boundingBox();
+      assert.ok(box.y > 0 && box.y + box.height <= height, `${place} ends at ${box.y + box.height} of ${height}`);
+    }
+    const [list, last] = [await page.locator('#list').boundingBox(), await page.locator('#list details').last().boundingBox()];
+    assert.ok(last.y + last.height <= list.y + list.height + 1, 'the newest is seen');
+  }
+  await page.setViewportSize(PHONE);
+  assert.ok((await page.locator('#list').boundingBox()).y < PHONE.height * 0.75);
+  await page.setViewportSize(WIDE);
 });
 
 test('the calculator gives a number', async () => {
@@ -101,44 +142,89 @@ test('frames are filtered, paused, saved and cleared', async () => {
 test('the other protocols have addresses and messages of their own', async () => {
   for (const [protocol, path] of Object.entries({ yychat: '/ws/chat', contact: '/contact', minimal: '/ws/chat/guest' })) {
     await page.selectOption('#protocol', protocol);
-    assert.equal(await page.inputValue('#address'), `${parley.socket}${path}?parley=1`);
+    assert.equal(await page.inputValue('#address'), `${parley.socket}${path}`);
     JSON.parse(await page.inputValue('#frame'));
   }
   await page.selectOption('#protocol', 'langbot');
-  assert.match(await page.inputValue('#address'), /\/api\/v1\/pipelines\/[-0-9a-f]{36}\/ws\/connect\?session_type=person/);
+  assert.match(await page.inputValue('#address'), /\/api\/v1\/pipelines\/[-0-9a-f]{36}\/ws\/connect\?session_type=person$/);
   await page.selectOption('#protocol', 'agent_engine');
-  assert.equal(await page.inputValue('#address'), `${parley.socket}/ws/agent?parley=1`);
+  assert.equal(await page.inputValue('#address'), `${parley.socket}/ws/agent`);
 });
 
-test('what is lost is said, and an address that is none, too', async () => {
-  await page.click('#connect');
-  await page.waitForSelector('#connection[data-state="connected"]');
+test('the extension is a tick, and a part of the address', async () => {
+  await page.check('#extension');
+  assert.equal(await page.inputValue('#address'), `${parley.socket}/ws/agent?parley=1`);
+  await connect();
+  await row('session').waitFor();
+  await page.uncheck('#extension');
+  assert.equal(await page.inputValue('#address'), `${parley.socket}/ws/agent`);
+  assert.equal(await words(), 'Not connected');
+  await page.fill('#address', `${parley.socket}/ws/agent?parley=1`);
+  assert.equal(await page.isChecked('#extension'), true);
+  await page.uncheck('#extension');
+});
+
+test('a server elsewhere can be reached; its statistics are its own pages’', async () => {
+  for (const address of [wire.url, wire.url.replace('127.0.0.1', 'localhost')]) {
+    await connect(`${address.replace(/^http/, 'ws')}/ws/agent`);
+    await quick('Ping');
+    await row('pong').waitFor();
+    await page.waitForFunction(() => /may not read/.test(document.getElementById('statistics-note').textContent));
+    await page.click('#connect');
+    await page.click('#clear');
+  }
+  forgive(/ws\/statistics|ERR_FAILED/);
+});
+
+test('why a connection failed is said, and an address that is none', async () => {
+  for (const [address, why] of [
+    ['hello world', /“hello world” is no WebSocket address/], ['http://127.0.0.1/', /no WebSocket address/], ['', /no WebSocket address/],
+  ]) {
+    await page.fill('#address', address);
+    await page.click('#connect');
+    assert.match(await page.innerText('#reason'), why);
+    assert.equal(await page.getAttribute('#address', 'aria-invalid'), 'true');
+    assert.equal(await words(), 'Not connected');
+  }
+  await look(page, 'console-bad-address');
+  wire.down();
+  for (const [address, why] of [
+    [`${wire.url.replace(/^http/, 'ws')}/ws/agent`, /^Nobody answers at 127\.0\.0\.1:\d+$/], [`${parley.socket}/nothing`, /has nothing at \/nothing: 404/],
+  ]) {
+    await page.fill('#address', address);
+    await page.click('#connect');
+    await page.waitForSelector('#connection[data-state="offline"]');
+    await page.waitForFunction((source) => new RegExp(source).test(document.getElementById('reason').textContent), why.source);
+    assert.equal(await words(), 'Offline');
+    assert.equal(await page.innerText('#connect'), 'Connect');
+  }
+  await look(page, 'console-failed');
+  forgive(/asks http:\/\/127|ERR_|404/);
+  await page.fill('#address', `${parley.socket}/ws/agent`);
+});
+
+test('what is lost is said, and an end is no fault', async () => {
+  await connect();
   await parley.tell('stop gateway');
   await page.waitForSelector('#connection[data-state="reconnecting"]');
-  assert.match(await page.innerText('#connection-words'), /attempt 1 of 5/);
+  assert.match(await words(), /attempt 1 of 5/);
   await look(page, 'console-reconnecting');
   await page.click('#connect');
-  assert.equal(await page.innerText('#connection-words'), 'Offline');
-  await look(page, 'console-offline');
+  assert.equal(await words(), 'Not connected');
+  await look(page, 'console-ended');
   await parley.tell('start gateway');
-  await page.fill('#address', 'nonsense');
-  await page.click('#connect');
-  assert.ok((await page.innerText('#reason')).length > 10);
 });
 
 test('the single file works from the gateway and from a disk', async () => {
   for (const address of ['/test/websocket_test.html', `file://${join(BUILD, 'services/gateway/websocket_test.html')}`]) {
     page = await browser.page(address);
-    if (address.startsWith('file:')) assert.equal(await page.inputValue('#address'), 'ws://127.0.0.1:8003/ws/agent?parley=1');
-    await page.fill('#address', `${parley.socket}/ws/agent?parley=1`);
-    await page.click('#connect');
-    await page.waitForSelector('#connection[data-state="connected"]');
+    if (address.startsWith('file:')) assert.equal(await page.inputValue('#address'), 'ws://127.0.0.1:8003/ws/agent');
+    await connect(`${parley.socket}/ws/agent`);
     await quick('Calculator');
     await row('tool_result').waitFor();
     await look(page, address.startsWith('file:') ? 'console-file' : 'console-single');
   }
   /* From a disk the statistics may not be asked for, and the page says so. */
-  assert.match(await page.innerText('#statistics-note'), /may not ask/);
-  const expected = browser.troubles.filter((trouble) => !/ws\/statistics|ERR_FAILED/.test(trouble));
-  browser.troubles.splice(0, browser.troubles.length, ...expected);
+  assert.match(await page.innerText('#statistics-note'), /may not read/);
+  forgive(/ws\/statistics|ERR_FAILED/);
 });

@@ -1,7 +1,7 @@
 /* The documentation: it is there, it reads well, and what it links to exists. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browse, look, serve } from './support.js';
+import { PHONE, WIDE, browse, look, serve } from './support.js';
 
 let parley, browser, page;
 
@@ -22,6 +22,19 @@ test('it documents all five protocols', async () => {
   await look(page, 'docs');
 });
 
+test('on a phone each cell says what it is, and who speaks is seen', async () => {
+  await page.setViewportSize(PHONE);
+  await page.locator('#agent-engine').scrollIntoViewIfNeeded();
+  const cells = await page.locator('#agent-engine tbody tr:first-child td').evaluateAll((all) => all.map((cell) => ({
+    label: getComputedStyle(cell, '::before').content, background: getComputedStyle(cell).backgroundColor,
+  })));
+  assert.deepEqual(cells.map(({ label }) => label), ['"The client sends"', '"The server answers"']);
+  assert.notEqual(cells[0].background, cells[1].background);
+  await page.evaluate(() => document.getElementById('agent-engine').scrollIntoView());
+  await look(page, 'docs-exchanges');
+  await page.setViewportSize(WIDE);
+});
+
 test('its links lead somewhere', async () => {
   const links = await page.locator('a').evaluateAll((all) => all.map((one) => one.href));
   for (const link of new Set(links)) {
@@ -36,5 +49,6 @@ test('every page has a strict policy', async () => {
     const policy = (await fetch(parley.url + path)).headers.get('content-security-policy');
     assert.match(policy, /default-src 'self'/);
     assert.doesNotMatch(policy, /unsafe/);
+    assert.equal(/connect-src 'self' ws: wss: http: https:$/.test(policy), path.includes('test_websocket'), 'only the console reaches others');
   }
 });

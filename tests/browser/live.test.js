@@ -203,9 +203,9 @@ test('broadcasts', async () => {
 
 test('langbot: who asked is told, and a group is asked by a mention', async () => {
   await connect({ protocol: 'langbot', sessionType: 'group' });
-  checkAnswer(await ask('anybody?'), 'You said: @websocketbotanybody?');
+  checkAnswer(await ask('anybody?'), 'You said: @websocketbot anybody?');
   const [asked] = await page.evaluate(() => window.told.filter(({ type }) => type === 'asked'));
-  exact(asked, { type: 'asked', text: '@websocketbotanybody?', own: true, id: 1 });
+  exact(asked, { type: 'asked', text: '@websocketbot anybody?', own: true, id: 1 });
   await page.evaluate(() => window.chat.sendChain([{ type: 'Plain', text: 'nobody in particular' }]));
   await until(() => window.told.at(-1).type === 'asked');
   const { frame } = await page.evaluate(() => window.frames.find(({ frame: { type } }) => type === 'connected'));

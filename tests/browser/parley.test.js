@@ -97,14 +97,19 @@ test('contact', () => {
     { type: 'contact_request_received', message: 'R' });
   assert.deepEqual(types(messages), ['started', 'completed', 'failed', 'notice']);
   assert.equal(messages[1].text, 'a');
-  socket.say({ type: 'chat_message', message: 'to all', sender: 'assistant' });
-  assert.deepEqual(messages.at(-1), { type: 'broadcast', message: 'to all' });
+  chat.send('another');
+  socket.say({ type: 'broadcast', message: 'to all' }, { type: 'chat_message', message: 'b', sender: 'assistant' });
+  assert.deepEqual(messages.slice(-2), [{ type: 'broadcast', message: 'to all' }, { type: 'completed', text: 'b' }]);
+  sockets = [];
+  const plain = opened({ protocol: 'contact', extended: false });
+  plain.socket.say({ type: 'chat_message', message: 'to all', sender: 'assistant' });
+  assert.deepEqual(plain.messages, [{ type: 'broadcast', message: 'to all' }], 'an answer that nobody has asked for');
 });
 
 test('langbot: cumulative, each frame instead of the one before', () => {
   const { chat, socket, messages } = opened({ protocol: 'langbot', sessionType: 'group' });
   chat.send('q');
-  assert.deepEqual(socket.sent[0].message, [{ type: 'At', target: 'websocketbot' }, { type: 'Plain', text: 'q' }]);
+  assert.deepEqual(socket.sent[0].message, [{ type: 'At', target: 'websocketbot' }, { type: 'Plain', text: ' q' }]);
   chat.sendChain([{ type: 'Image', url: 'u' }]);
   const response = (content, final = false, id = 2) => ({ type: 'response', data: { id, content, is_final: final } });
   socket.say({ type: 'connected', connection_id: 'me' }, { type: 'user_message', data: { id: 1, content: 'q', connection_id: 'me' } },

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { connect, exact, isText, request, startsWith } from './sockets.js';
 import { stage } from './stage.js';
+import { startWire } from './wire.js';
 
 const PIPELINE = '/api/v1/pipelines/11111111-1111-4111-8111-111111111111/ws';
 const WELCOMES = {
@@ -101,6 +102,30 @@ test('parley.js brings its token along', async () => {
     }, [protocol, USER]);
     assert.equal(end.text, 'You said: hello', JSON.stringify(end));
   }
+});
+
+/* The console, which is told of a refusal only by what it asks besides. */
+async function consoleSays(page, address, place, pattern) {
+  await page.fill('#address', address);
+  await page.click('#connect');
+  await page.waitForFunction(([id, source]) => new RegExp(source).test(document.getElementById(id).textContent), [place, pattern.source]);
+}
+
+test('the console brings its token along to the statistics, and says what refuses it', async () => {
+  const page = await on.browser.page('/static/test_websocket.html');
+  const address = `${on.parley.socket}/ws/agent`;
+  await consoleSays(page, address, 'reason', /401, a token is wanted/);
+  await consoleSays(page, `${address}?token=${USER}`, 'statistics-note', /403: it wants the owner’s token/);
+  assert.equal(await page.locator('#statistics dd').first().innerText(), '–');
+  await page.click('#connect');
+  await consoleSays(page, `${address}?token=${OWNER}`, 'statistics-note', /^\/ws\/statistics$/);
+  assert.equal(await page.locator('#statistics dd').first().innerText(), '1');
+  await page.click('#connect');
+  const wire = await startWire(on.parley.url);
+  await consoleSays(page, `${wire.url.replace(/^http/, 'ws')}/ws/agent?token=${OWNER}`, 'reason', /may not connect to it \(WS_ALLOWED_ORIGINS\)/);
+  wire.stop();
+  on.browser.troubles.length = 0; /* it asked elsewhere */
+  await page.close();
 });
 
 test('above the limit of connections nobody may connect', async () => {

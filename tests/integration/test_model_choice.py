@@ -30,6 +30,7 @@ async def ask(url):
 @pytest.mark.parametrize("settings, name, authorization", [
     ({"DEMO_MODEL_URL": "MODEL"}, "demo", None),
     ({"DEMO_MODEL_URL": "MODEL", "OPENAI_MODEL": "other"}, "other", None),
+    ({"DEMO_MODEL_URL": "MODEL", "OPENAI_API_KEY": "k"}, "demo", None),
     ({"DEMO_MODEL_URL": "http://127.0.0.1:9/v1", "OPENAI_BASE_URL": "MODEL"}, "gpt-4o-mini", None),
     ({"OPENAI_BASE_URL": "MODEL", "OPENAI_API_KEY": "k"}, "gpt-4o-mini", "bearer k"),
     ({"OPENAI_BASE_URL": "MODEL/", "OPENAI_API_KEY": "k", "OPENAI_MODEL": "large"}, "large", "bearer k")])

@@ -35,8 +35,8 @@ export async function probe(address) {
     if (status === 403) return `${host} refuses it: 403, this token or this page may not connect here`;
     if (status === 404) return `${host} has nothing at ${address.pathname}: 404`;
     return type === 'opaque'
-      ? `${host} answers, but refuses the WebSocket: the path, a token, or that pages from ${location.origin} may connect (WS_ALLOWED_ORIGINS)`
-      : `${host} answers, but refuses the WebSocket (${status}); it may be full, or end`;
+      ? `${host} answers, but refuses the WebSocket: a wrong path, no token, or pages from ${location.origin} may not connect to it (WS_ALLOWED_ORIGINS)`
+      : `${host} answers, but refuses the WebSocket (${status}): it may be full, or about to end`;
   } catch {
     return `Nobody answers at ${host}`;
   }
@@ -56,6 +56,6 @@ export async function readStatistics(socketAddress, protocol) {
     const why = [401, 403].includes(response.status) ? ': it wants the owner’s token' : '';
     return { facts: read(), note: `${url.pathname} answers ${response.status}${why}` };
   } catch {
-    return { facts: read(), note: `This page may not ask that server for them: they are at ${url.href}` };
+    return { facts: read(), note: `This page may not read ${url.href}` };
   }
 }
