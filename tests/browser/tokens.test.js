@@ -114,7 +114,7 @@ async function consoleSays(page, address, place, pattern) {
 test('the console brings its token along to the statistics, and says what refuses it', async () => {
   const page = await on.browser.page('/static/test_websocket.html');
   const address = `${on.parley.socket}/ws/agent`;
-  await consoleSays(page, address, 'reason', /401, a token is wanted/);
+  await consoleSays(page, address, 'reason', /wants a token that it knows \(401\)/);
   await consoleSays(page, `${address}?token=${USER}`, 'statistics-note', /403: it wants the owner’s token/);
   assert.equal(await page.locator('#statistics dd').first().innerText(), '–');
   await page.click('#connect');

@@ -111,7 +111,7 @@ async function failed(reason) {
   showConnection('offline', STATES.offline());
   tellReason(`Could not connect to ${address.host}: ${reason}`);
   const asked = connection;
-  const found = await probe(address);
+  const found = await probe(address.href);
   if (asked === connection && connection.state === 'offline') tellReason(found);
 }
 

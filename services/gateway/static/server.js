@@ -26,17 +26,25 @@ function plain(address) {
   return url;
 }
 
+/* The way to `path` of the server that a protocol's address names, and what to ask it with. */
+function request(socketAddress, path) {
+  const url = plain(socketAddress);
+  const token = url.searchParams.get('token');
+  url.pathname = new URL(hostOf(socketAddress) || new URL('/', socketAddress)).pathname.replace(/\/$/, '') + path;
+  url.search = '';
+  return { url, headers: token ? { Authorization: `Bearer ${token}` } : {} };
+}
+
 /** Why a WebSocket to that address may not have opened, of which a browser tells its pages nothing. */
-export async function probe(address) {
-  const { host } = address;
+export async function probe(socketAddress) {
+  const { host, pathname } = new URL(socketAddress);
+  const { url, headers } = request(socketAddress, '/ws/status'); /* what everybody may ask who may connect */
+  const mine = url.origin === location.origin;
   try {
-    const { type, status } = await fetch(plain(address), { mode: 'no-cors', signal: AbortSignal.timeout(PATIENCE_MS) });
-    if (status === 401) return `${host} refuses it: 401, a token is wanted. Add it to the address: ?token=…`;
-    if (status === 403) return `${host} refuses it: 403, this token or this page may not connect here`;
-    if (status === 404) return `${host} has nothing at ${address.pathname}: 404`;
-    return type === 'opaque'
-      ? `${host} answers, but refuses the WebSocket: a wrong path, no token, or pages from ${location.origin} may not connect to it (WS_ALLOWED_ORIGINS)`
-      : `${host} answers, but refuses the WebSocket (${status}): it may be full, or about to end`;
+    const { status } = await fetch(url, { ...(mine ? { headers } : { mode: 'no-cors' }), signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (status === 401) return `${host} wants a token that it knows (401): add it to the address, as ?token=…`;
+    return mine ? `${host} answers, but refuses the WebSocket: there is none at ${pathname}, or not for this token, or it is full`
+      : `${host} answers, but refuses the WebSocket: none at ${pathname}, no token, or pages from ${location.origin} may not connect to it (WS_ALLOWED_ORIGINS)`;
   } catch {
     return `Nobody answers at ${host}`;
   }
@@ -45,13 +53,9 @@ export async function probe(address) {
 /** The statistics of the server at a protocol's address, with what to say of them: { facts, note }. */
 export async function readStatistics(socketAddress, protocol) {
   const { path, read } = STATISTICS[protocol];
-  const url = plain(socketAddress);
-  const token = url.searchParams.get('token');
-  const prefix = new URL(hostOf(socketAddress) || socketAddress).pathname.replace(/\/$/, '');
-  url.pathname = prefix + path(url);
-  url.search = '';
+  const { url, headers } = request(socketAddress, path(new URL(socketAddress)));
   try {
-    const response = await fetch(url, { headers: token ? { Authorization: `Bearer ${token}` } : {} });
+    const response = await fetch(url, { headers });
     if (response.ok) return { facts: read(await response.json()), note: url.pathname };
     const why = [401, 403].includes(response.status) ? ': it wants the owner’s token' : '';
     return { facts: read(), note: `${url.pathname} answers ${response.status}${why}` };
