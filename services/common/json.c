@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The length of the string that begins at text[0] == '"', with its quotes, or all that there is. */
 static size_t string_length(const char *text, size_t len)
@@ -76,6 +77,32 @@ int json_parse(const char *text, size_t len, char *reason, size_t reason_size, j
     return ERR_NONE;
 }
 
+#define ESCAPE_BYTES 6 /* of \\uXXXX */
+
+/* The code unit of an escape, or -1. */
+static long code_unit(const char *text, size_t len)
+{
+    if (len < ESCAPE_BYTES || text[0] != '\\' || text[1] != 'u')
+        return -1;
+    const char digits[] = {text[2], text[3], text[4], text[5], '\0'};
+    return strspn(digits, "0123456789abcdefABCDEF") == 4 ? strtol(digits, NULL, 16) : -1;
+}
+
+void json_mend_surrogates(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] != '\\')
+            continue;
+        long unit = code_unit(text + i, len - i), next = -1;
+        if (unit >= 0xd800 && unit < 0xdc00)
+            next = code_unit(text + i + ESCAPE_BYTES, len - i - ESCAPE_BYTES);
+        bool pair = next >= 0xdc00 && next < 0xe000;
+        if (!pair && unit >= 0xd800 && unit < 0xe000)
+            memcpy(text + i, "\\ufffd", ESCAPE_BYTES);
+        i += pair ? 2 * ESCAPE_BYTES - 1 : 1;
+    }
+}
+
 static int append_piece(const char *bytes, size_t len, void *out)
 {
     buf_append(out, bytes, len);
@@ -100,13 +127,9 @@ static bool has_short_numbers(const json_t *value)
     json_t *member;
     size_t i;
     if (json_is_object(value)) {
-        json_object_foreach((json_t *)value, key, member)
-            if (!has_short_numbers(member))
-                return false;
+        json_object_foreach((json_t *)value, key, member) if (!has_short_numbers(member)) return false;
     } else if (json_is_array(value)) {
-        json_array_foreach(value, i, member)
-            if (!has_short_numbers(member))
-                return false;
+        json_array_foreach(value, i, member) if (!has_short_numbers(member)) return false;
     }
     return !json_is_real(value) || is_short(json_real_value(value));
 }

@@ -15,6 +15,9 @@
  * caller, `reason_size` bytes), says what and where. The value is the caller's: json_decref(). */
 int json_parse(const char *text, size_t len, char *reason, size_t reason_size, json_t **out) MUST_CHECK;
 
+/* Overwrites the escapes of surrogates that stand alone, of which json_parse() knows nothing to make, with U+FFFD's. */
+void json_mend_surrogates(char *text, size_t len);
+
 /* Appends `value` as compact JSON. Numbers are as short as 15 digits make them, where none of them loses by it. */
 void json_append(struct buf *out, const json_t *value);
 /* The same, and takes the reference: json_append_take(&b, json_pack(…)). `value` NULL is our own bug: asserts. */

@@ -5,6 +5,7 @@
  * each piece.
  * - The last event may hold usage and no choices. "[DONE]" may be missing after a finish reason, and the other way
  * round.
+ * - A character beyond U+FFFF may be cut in two between events: half of its surrogates each, which are shown as U+FFFD.
  * - An error may come as an event. A whole answer (`message` in place of `delta`) may come where a stream was asked
  * for. Only the first choice is looked at. A refusal's text is answer text: there is no other. */
 #include "provider.h"
@@ -244,6 +245,17 @@ static int take_event(struct provider_parser *parser, const json_t *event, struc
     return err;
 }
 
+static int parse_event(const char *data, size_t len, json_t **event)
+{
+    if (!json_parse(data, len, NULL, 0, event))
+        return ERR_NONE;
+    char *mended = mem_strndup(data, len);
+    json_mend_surrogates(mended, len);
+    int err = json_parse(mended, len, NULL, 0, event);
+    free(mended);
+    return err;
+}
+
 static int parse(struct provider_parser *parser, const char *type, const char *data, size_t len, struct buf *reason)
 {
     (void)type; /* it never says more than the data */
@@ -252,7 +264,7 @@ static int parse(struct provider_parser *parser, const char *type, const char *d
         return ERR_NONE;
     }
     json_t *event;
-    int err = json_parse(data, len, NULL, 0, &event);
+    int err = parse_event(data, len, &event);
     if (err) { /* the parser's own words would quote the answer, and reasons are logged */
         buf_append_text(reason, "an event is not JSON");
         return err;

@@ -96,6 +96,18 @@ static void hears_text(void **state)
     forget(&heard);
 }
 
+static void hears_half_a_character(void **state)
+{
+    (void)state;
+    struct heard heard = {0};
+    say_delta(&heard, "{\"content\":\"a\\ud83d\"}");
+    say_delta(&heard, "{\"content\":\"\\ude00b\"}");
+    assert_int_equal(heard.err, ERR_NONE);
+    assert_int_equal(heard.text.len, strlen("a\uFFFD\uFFFDb"));
+    assert_memory_equal(heard.text.data, "a\uFFFD\uFFFDb", heard.text.len);
+    forget(&heard);
+}
+
 static void hears_the_end_without_a_finish_reason(void **state)
 {
     (void)state;
@@ -278,11 +290,7 @@ static void reports_errors(void **state)
 static void refuses_garbage(void **state)
 {
     (void)state;
-    static const char *const events[] = {"",
-                                         "garbage",
-                                         "{\"choices\":[{\"delta\":{\"content\":\"trunc",
-                                         "\xff\xfe",
-                                         "{\"choices\":[{\"delta\":{\"content\":\"\\ud83d\"}}]}",
+    static const char *const events[] = {"", "garbage", "{\"choices\":[{\"delta\":{\"content\":\"trunc", "\xff\xfe",
                                          "[DONE] "};
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
         struct heard heard = {0};
@@ -428,6 +436,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hears_text),
+        cmocka_unit_test(hears_half_a_character),
         cmocka_unit_test(hears_the_end_without_a_finish_reason),
         cmocka_unit_test(joins_parallel_calls),
         cmocka_unit_test(joins_calls_split_at_every_byte),

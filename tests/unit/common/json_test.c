@@ -187,6 +187,14 @@ static void writes_compact_utf8(void **state)
     buf_deinit(&out);
 }
 
+static void mends_lone_surrogates(void **state)
+{
+    (void)state;
+    char text[] = "\"\\ud83d \\ud83d\\ude00 \\ude00\\ud83d\" \\\\ud83d \\u00e9 \\uD83";
+    json_mend_surrogates(text, strlen(text));
+    assert_string_equal(text, "\"\\ufffd \\ud83d\\ude00 \\ufffd\\ufffd\" \\\\ud83d \\u00e9 \\uD83");
+}
+
 static void writes_numbers_as_short_as_they_are(void **state)
 {
     (void)state;
@@ -218,11 +226,17 @@ static void gets_members_of_their_type(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bounds_the_depth),           cmocka_unit_test(counts_no_brackets_in_strings),
-        cmocka_unit_test(says_what_and_where),        cmocka_unit_test(cuts_reasons_between_code_points),
-        cmocka_unit_test(refuses_duplicate_keys),     cmocka_unit_test(passes_zero_characters_on),
-        cmocka_unit_test(refuses_what_is_no_text),    cmocka_unit_test(bounds_numbers),
-        cmocka_unit_test(writes_compact_utf8),        cmocka_unit_test(writes_numbers_as_short_as_they_are),
+        cmocka_unit_test(bounds_the_depth),
+        cmocka_unit_test(counts_no_brackets_in_strings),
+        cmocka_unit_test(says_what_and_where),
+        cmocka_unit_test(cuts_reasons_between_code_points),
+        cmocka_unit_test(refuses_duplicate_keys),
+        cmocka_unit_test(passes_zero_characters_on),
+        cmocka_unit_test(refuses_what_is_no_text),
+        cmocka_unit_test(bounds_numbers),
+        cmocka_unit_test(writes_compact_utf8),
+        cmocka_unit_test(mends_lone_surrogates),
+        cmocka_unit_test(writes_numbers_as_short_as_they_are),
         cmocka_unit_test(gets_members_of_their_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
