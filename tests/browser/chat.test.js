@@ -31,6 +31,9 @@ async function ask(text) {
   await page.keyboard.press('Enter');
 }
 
+/* Nothing floats over the page any more. */
+const quiet = () => page.waitForFunction(() => !document.querySelector('.toast'));
+
 async function answered(text) {
   const before = await page.locator('.answer[data-state="completed"]').count();
   await ask(text);
@@ -46,8 +49,9 @@ test('empty at first: what this is, and four things to try', async () => {
 });
 
 test('an answer appears as it comes, and can be copied', async () => {
+  await quiet();
   await ask(LONG);
-  await page.waitForSelector('.answer .caret');
+  await page.waitForFunction(() => document.querySelector('.answer .caret') && document.querySelector('.answer .parts').innerText.length > 700);
   assert.equal(await page.getAttribute('#send', 'aria-label'), 'Stop the answer');
   const early = (await page.innerText('.answer .parts')).length;
   await page.fill('#question', 'typed meanwhile');
@@ -64,6 +68,7 @@ test('an answer appears as it comes, and can be copied', async () => {
 });
 
 test('a tool step stands where it happened, with arguments and result', async () => {
+  await quiet();
   const text = await answered('What is 123 + 456?');
   assert.match(text, /579/);
   const step = page.locator('.tool[data-status="done"]');

@@ -202,6 +202,7 @@ test('an answer is resumed from its last byte', () => {
   assert.match(sockets[2].address, /offset=3/);
   sockets[2].say({ type: 'session', resume: 'other', resumed: false });
   assert.deepEqual(types(again.messages), ['failed', 'session']);
+  assert.deepEqual(again.messages[1], { type: 'session', resume: 'other', anew: true }, 'that token is not known any more');
 });
 
 test('an end that was received is not told again', () => {

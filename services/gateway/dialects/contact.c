@@ -8,7 +8,8 @@
  * A visitor is not told what went wrong with an answer, but gets an apology as a chat_message: as configured for the
  * pipelines, or else the gateway's, which a request's note holds. No field tells two answers apart, so they are serial.
  * The connection is the conversation. All connections are members of one room, for the owner's broadcast, which is a
- * chat_message like an answer: what an unchanged client shows. */
+ * chat_message like an answer: what an unchanged client shows. With the extension it is a broadcast, which can't be
+ * taken for one. */
 #include "clock.h"
 #include "dialect_message.h"
 #include "dialect_rest.h"
@@ -53,14 +54,19 @@ static void add_error(struct frames *out, double now, const char *what, struct d
     frames_add_json(out, frame);
 }
 
-static void add_chat_message(struct frames *out, double now, struct dialect_span text)
+static void add_message(struct frames *out, double now, const char *type, struct dialect_span text, const char *more)
 {
     char iso[CLOCK_ISO_SIZE];
     clock_iso(now, iso);
     struct buf *frame = frames_add(out);
-    buf_append_text(frame, "{\"type\":\"chat_message\",\"message\":");
+    buf_printf(frame, "{\"type\":\"%s\",\"message\":", type);
     frames_append_text(frame, text.data, text.len);
-    buf_printf(frame, ",\"sender\":\"assistant\",\"timestamp\":\"%s\"}", iso);
+    buf_printf(frame, "%s,\"timestamp\":\"%s\"}", more, iso);
+}
+
+static void add_chat_message(struct frames *out, double now, struct dialect_span text)
+{
+    add_message(out, now, "chat_message", text, ",\"sender\":\"assistant\"");
 }
 
 /* ---- What a client says */
@@ -174,13 +180,17 @@ static void add_stored(const struct dialect_occasion *occasion, struct frames *o
 }
 
 /* What the owner has to say: a text as it is, anything else as JSON. */
-static void add_broadcast(const struct dialect_occasion *occasion, struct frames *out)
+static void add_broadcast(const struct dialect_client *client, const struct dialect_occasion *occasion,
+                          struct frames *out)
 {
     json_t *value = NULL;
     struct dialect_span text = occasion->data;
     if (json_parse(text.data, text.len, NULL, 0, &value) == ERR_NONE && json_is_string(value))
         text = (struct dialect_span){json_string_value(value), json_string_length(value)};
-    add_chat_message(out, occasion->now, text);
+    if (client->extended)
+        add_message(out, occasion->now, "broadcast", text, "");
+    else
+        add_chat_message(out, occasion->now, text);
     json_decref(value);
 }
 
@@ -211,7 +221,7 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
         add_error(out, occasion->now, "处理消息时出错: ", occasion->reason);
         break;
     case DIALECT_BROADCAST:
-        add_broadcast(occasion, out);
+        add_broadcast(client, occasion, out);
         break;
     default: /* of the extension, or not of this protocol */
         dialect_encode_extension(client, occasion, out);

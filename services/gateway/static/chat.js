@@ -100,19 +100,8 @@ function received(message) {
       toast(message.text);
       break;
     default:
-      receivedOf(answerOf(message), message);
+      receivedOf(session.answerOf(message), message);
   }
-}
-
-/* Whose message it is: that of its number, where there are numbers; else the one under way, or the one that was. */
-function answerOf({ type, id }) {
-  const number = type === 'tool' ? undefined : id;
-  const numbered = number === undefined ? null : session.answer(number);
-  const entry = numbered || [transcript.underWay(), transcript.entries.findLast((one) => isUnderWay(one) || one.again)]
-    .find((one) => one && (number === undefined || one.number === undefined));
-  if (!entry && type === 'started') return transcript.add({ kind: 'answer', state: 'waiting', parts: [], unasked: true, room: session.room, number });
-  if (entry && number !== undefined) Object.assign(entry, { room: session.room, number });
-  return entry;
 }
 
 function receivedOf(entry, message) {
@@ -153,6 +142,14 @@ function receivedOf(entry, message) {
 function breakOff(entry, state) {
   entry.again = state;
   entry.state = isRoom() ? 'waiting' : state;
+}
+
+/* In a room also what others have asked, and what was told again already. */
+function loseAll() {
+  for (const entry of transcript.entries.filter(isUnderWay)) {
+    breakOff(entry, 'lost');
+    settle(entry);
+  }
 }
 
 function giveUpWaiting() {
@@ -263,7 +260,7 @@ function changed(before, state) {
     askNext();
   } else if (before === 'connected') {
     toast(t('toastLost'));
-    if (isRoom()) for (const entry of transcript.entries.filter(isUnderWay)) breakOff(entry, 'lost');
+    if (isRoom()) loseAll();
   }
   if (state === 'offline') giveUpWaiting();
 }

@@ -13,10 +13,18 @@ export class Session {
     this.room = protocol === 'langbot' ? `${pipeline} ${sessionType}` : undefined;
   }
 
-  /** The answer of that number. */
-  answer(number) {
-    const entry = this.#find(number);
-    return entry && entry.kind === 'answer' ? entry : undefined;
+  /** The answer that a message is about: the one of its number, where there are numbers; else the one under way, or the one
+   * that was. Where it begins and is none of these, somebody else has asked. */
+  answerOf({ type, id }) {
+    const number = type === 'tool' ? undefined : id;
+    const numbered = number === undefined ? undefined : this.#find(number);
+    if (numbered && numbered.kind === 'answer') return numbered;
+    const { transcript, room } = this;
+    const entry = [transcript.underWay(), transcript.entries.findLast((one) => isUnderWay(one) || one.again)]
+      .find((one) => one && (number === undefined || one.number === undefined));
+    if (entry && number !== undefined) Object.assign(entry, { room, number });
+    if (entry || type !== 'started') return entry;
+    return transcript.add({ kind: 'answer', state: 'waiting', parts: [], unasked: true, room, number });
   }
 
   /** Somebody has asked; returns an entry where that is news. */

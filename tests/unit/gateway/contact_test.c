@@ -194,6 +194,8 @@ static void test_extension(void **state)
     client.extended = true;
     decode_text(CONTACT, "{\"type\":\"cancel\"}");
     assert_int_equal(request.kind, DIALECT_CANCEL);
+    tell(CONTACT, (struct dialect_occasion){.kind = DIALECT_BROADCAST, .data = SPAN("\"back at 5\"")});
+    assert_frame("{\"type\":\"broadcast\",\"message\":\"back at 5\"," TIME);
     tell(CONTACT, (struct dialect_occasion){.kind = DIALECT_CANCEL_DONE});
     assert_frame("{\"type\":\"cancelled\",\"timestamp\":1763699036.25}");
     tell(CONTACT,
