@@ -139,8 +139,15 @@ PROTOCOLS = {"agent_engine": AgentEngine, "yychat": YYChat, "contact": Contact, 
 
 # ---- One question and its answer
 
+def web_socket_url(text):
+    """The gateway's, which may be given as a browser shows it: http://host:port, or host:port."""
+    scheme, separator, rest = text.rpartition("://")
+    scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme) if separator else "ws"
+    return f"{scheme}://{rest.rstrip('/')}"
+
+
 def address(options):
-    url = options.url.rstrip("/") + PROTOCOLS[options.protocol].path(options)
+    url = options.url + PROTOCOLS[options.protocol].path(options)
     return f"{url}{'&' if '?' in url else '?'}parley=1"
 
 
@@ -158,6 +165,8 @@ def events(frame, so_far, protocol):
         yield "tool", f"[{frame['name']}: {frame['status']}]"
     elif frame.get("type") == "cancelled":
         raise Failed("stopped")
+    elif frame.get("type") == "noted":
+        yield "end", "(shown to the group; not answered)"
     else:
         yield from protocol.read(frame, so_far)
 
@@ -245,7 +254,8 @@ def parse_arguments():
         epilog=__doc__.split("\n", 2)[2])
     parser.add_argument("words", nargs="*", metavar="PIPELINE_UUID | QUESTION")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="langbot")
-    parser.add_argument("--url", default="ws://127.0.0.1:8003", help="the gateway (%(default)s)")
+    parser.add_argument("--url", type=web_socket_url, default="ws://127.0.0.1:8003",
+                        help="the gateway (%(default)s); http://host:port or host:port will do, too")
     parser.add_argument("--session-type", choices=("person", "group"), default="person", help="langbot")
     parser.add_argument("--conversation", default=f"terminal-{uuid.uuid4()}", help="yychat: the conversation's id")
     parser.add_argument("--user", default=f"terminal-{uuid.uuid4()}", help="minimal: the user's id")

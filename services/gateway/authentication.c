@@ -11,14 +11,15 @@
 
 /* ---- The file */
 
-static int load(struct gateway *gateway)
+/* `trouble`: what is logged where it can't be used. */
+static int load(struct gateway *gateway, const char *trouble)
 {
     const char *path = gateway->settings->tokens_file;
     struct tokens *tokens = NULL;
     char reason[256];
     int err = tokens_load(path, &tokens, reason, sizeof reason);
     if (err) {
-        log_error("TOKENS_FILE can't be used", LOG_TEXT("path", path), LOG_TEXT("error", reason));
+        log_error(trouble, LOG_TEXT("path", path), LOG_TEXT("error", reason));
         return err;
     }
     tokens_free(&gateway->tokens);
@@ -29,7 +30,7 @@ static int load(struct gateway *gateway)
 
 int authentication_load(struct gateway *gateway)
 {
-    return gateway->settings->tokens_file ? load(gateway) : ERR_NONE;
+    return gateway->settings->tokens_file ? load(gateway, "TOKENS_FILE can't be used") : ERR_NONE;
 }
 
 static bool is_still_valid(const struct connection *connection)
@@ -42,7 +43,8 @@ static bool is_still_valid(const struct connection *connection)
 
 void authentication_reload(struct gateway *gateway)
 {
-    if (!gateway->settings->tokens_file || load(gateway) != ERR_NONE)
+    if (!gateway->settings->tokens_file ||
+        load(gateway, "the tokens stay as they were: TOKENS_FILE can't be used") != ERR_NONE)
         return;
     for (struct chain *link = gateway->connections; link; link = link->next) {
         struct connection *connection = OWNER_OF(link, struct connection, link);
@@ -81,7 +83,7 @@ static bool refuse(struct visit *visit, int status, const char *reason)
 
 static bool refuse_token(struct visit *visit, const char *token)
 {
-    return refuse(visit, 401, token ? "this token is not known" : "a token is needed");
+    return refuse(visit, 401, token ? DIALECT_TOKEN_UNKNOWN : DIALECT_TOKEN_NEEDED);
 }
 
 /* ---- The step */
@@ -96,7 +98,7 @@ static bool pass_upgrade(struct visit *visit)
     if (!token || !tokens_find(visit->gateway->tokens, token, strlen(token), &identity))
         return refuse_token(visit, token);
     if (dialect->user_of && strcmp(dialect->user_of(visit->head->path), identity.user) != 0)
-        return refuse(visit, 403, "this is another user's");
+        return refuse(visit, 403, DIALECT_TOKEN_ANOTHERS);
     return true;
 }
 
@@ -128,7 +130,7 @@ static bool pass_request(struct visit *visit)
     if (!token || !tokens_find(visit->gateway->tokens, token, strlen(token), &identity))
         return refuse_token(visit, token);
     if (strcmp(identity.user, known ? known : connection->client.name) != 0)
-        return refuse(visit, 403, "this is another user's");
+        return refuse(visit, 403, DIALECT_TOKEN_ANOTHERS);
     if (!known) {
         note(connection, token, identity.user);
         connection_enter(connection);

@@ -110,7 +110,7 @@ struct dialect_request {
      * started, and see it as their dialect's `room_text` says. */
     bool in_room;
     bool counted;     /* the room counts its messages, and shows the question to all members: ROOM_MESSAGE */
-    bool no_answer;   /* counted: only to be kept and shown. Nothing more is told of it, but for FAILED */
+    bool no_answer;   /* counted: only to be kept and shown. Nothing more is told of it, but for NOTED or FAILED */
     struct buf chain; /* counted: the question as its protocol has it, a JSON array. Empty: none */
 
     /* DIALECT_CONTACT: as the client says, lent; data NULL: not said */
@@ -148,6 +148,7 @@ enum dialect_occasion_kind {
     DIALECT_COMPLETED,     /* all, vendor, model */
     DIALECT_FAILED,        /* all, reason; also a question that was refused before it was taken up */
     DIALECT_CANCELLED,     /* all; by somebody else: the client's own cancel is answered by CANCEL_DONE */
+    DIALECT_NOTED,         /* of `no_answer`, its end: it was kept and shown. Has neither of them */
     /* Of a call by the client itself. */
     DIALECT_TOOL_RESULT,    /* tool, data */
     DIALECT_TOOL_NOT_FOUND, /* tool */
@@ -168,6 +169,11 @@ enum dialect_occasion_kind {
     DIALECT_ROOM_MESSAGE, /* message_id, text, data: the chain; connection: who asked; when: asked */
     DIALECT_BROADCAST     /* data: any JSON; when: sent */
 };
+
+/* Reasons for FAILED and REFUSED that a dialect may say in its own words. */
+#define DIALECT_TOKEN_NEEDED   "a token is needed"
+#define DIALECT_TOKEN_UNKNOWN  "this token is not known"
+#define DIALECT_TOKEN_ANOTHERS "this is another user's"
 
 /* Spans are never NULL; texts are valid UTF-8, and JSON is valid JSON of our own making, but for a tool's result. */
 struct dialect_occasion {

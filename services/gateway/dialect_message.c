@@ -169,6 +169,9 @@ bool dialect_encode_extension(const struct dialect_client *client, const struct 
     case DIALECT_CANCELLED:
         frames_add_json(out, json_pack("{s:s, s:f}", "type", "cancelled", "timestamp", occasion->now));
         return true;
+    case DIALECT_NOTED:
+        frames_add_json(out, json_pack("{s:s}", "type", "noted"));
+        return true;
     case DIALECT_SESSION:
         frames_add_json(out, json_pack("{s:s, s:s}", "type", "session", "resume", occasion->id));
         return true;

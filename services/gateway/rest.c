@@ -59,6 +59,21 @@ static const struct rest_route routes[] = {
     {"POST", "/api/v1/contacts/broadcast", true, rest_contact_broadcast, describe_failure},
 };
 
+/* RFC 9110, section 15.5.22. */
+static void ask_for_upgrade(struct rest_call *call, const struct rest_request *request)
+{
+    (void)request;
+    rest_call_fail(call, 426, "a WebSocket is spoken here");
+}
+
+static bool find_web_socket(const char *path, struct rest_route *out)
+{
+    if (!dialect_at(path))
+        return false;
+    *out = (struct rest_route){"GET", path, false, ask_for_upgrade, describe_failure};
+    return true;
+}
+
 static bool find_route(const char *path, struct rest_route *out, struct langbot_call *langbot)
 {
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
@@ -67,7 +82,7 @@ static bool find_route(const char *path, struct rest_route *out, struct langbot_
             return true;
         }
     }
-    return rest_contact_find(path, out) || rest_langbot_find(path, out, langbot);
+    return rest_contact_find(path, out) || rest_langbot_find(path, out, langbot) || find_web_socket(path, out);
 }
 
 static bool is_method(const struct rest_route *route, const char *method)

@@ -71,7 +71,9 @@ void rest_call_respond_nothing(struct rest_call *call)
 void rest_call_fail(struct rest_call *call, int status, const char *message)
 {
     static const char *const challenge[] = {"WWW-Authenticate", "Bearer", NULL};
-    respond_value(call, status, status == 401 ? challenge : NULL, call->failure(message));
+    static const char *const upgrade[] = {"Upgrade", "websocket", "Connection", "Upgrade", NULL};
+    const char *const *headers = status == 401 ? challenge : status == 426 ? upgrade : NULL;
+    respond_value(call, status, headers, call->failure(message));
 }
 
 void rest_call_refuse_method(struct rest_call *call, const char *allowed)

@@ -217,8 +217,11 @@ void turn_noted(struct turn *turn)
         return;
     }
     turn_forget(&turn);
-    if (asker)
-        connection_answer_ended(asker);
+    if (!asker)
+        return;
+    struct dialect_occasion occasion = connection_occasion(DIALECT_NOTED);
+    connection_tell(asker, &occasion);
+    connection_answer_ended(asker);
 }
 
 void turn_cancelled(struct turn *turn)

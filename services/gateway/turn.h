@@ -85,7 +85,7 @@ struct turn_past {
 };
 /* The connection goes on with it. Takes the request, where the turn is not in flight here. */
 void turn_resume(struct connection *connection, struct dialect_request *request, const struct turn_past *past);
-/* It was only to be kept, and that is done: ends it, and its asker is told nothing. Don't touch the turn afterwards. */
+/* It was only to be kept, and that is done: ends it, and tells its asker. Don't touch the turn afterwards. */
 void turn_noted(struct turn *turn);
 /* Nobody goes on with it, as was asked for. Don't touch the turn afterwards. */
 void turn_cancelled(struct turn *turn);

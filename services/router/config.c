@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "config_options.h"
 #include "config_reader.h"
 #include "file.h"
 #include "json.h"
@@ -124,11 +125,13 @@ static void read_personas(struct config_reader *reader, struct config *config)
     size_t count = json_array_size(config->persona_list);
     config->personas = mem_alloc((count + 1) * sizeof *config->personas);
     for (size_t i = 0; i < count; i++) {
-        const struct config_place place = {.parent = &list, .index = i}, id = {.parent = &place, .key = "id"};
+        const struct config_place place = {.parent = &list, .index = i}, id = {.parent = &place, .key = "id"},
+                                  options = {.parent = &place, .key = "options"};
         struct persona *persona = &config->personas[i];
         config_read_object(reader, &place, json_array_get(config->persona_list, i), persona_fields, persona);
         if (persona->id && find_persona(config, persona->id))
             config_wrong(reader, &id, "there is another persona '%s'", persona->id);
+        config_check_options(reader, &options, persona->options);
         if (persona->options)
             persona->options_text = json_dumps(persona->options, JSON_COMPACT);
         config->persona_count = i + 1;

@@ -334,6 +334,18 @@ def test_a_bad_configuration_at_start_is_told(stack, tmp_path):
     assert f"PARLEY_CONFIG: {path}: pipelines[0].uuid: must be" in router.log() and "line 3" in router.log()
 
 
+def test_bad_options_of_a_persona_are_told(stack, tmp_path):
+    path = tmp_path / "options.json"
+    persona = {**CONFIG["personas"][1], "options": {"temperature": "hot"}}
+    path.write_text(json.dumps({**CONFIG, "personas": [CONFIG["personas"][0], persona]}, indent=1))
+    router = stack.add("router", ready=False, PARLEY_CONFIG=path)
+    assert router.wait(15) == 2
+    router.killed = True
+    stack.services.remove(router)
+    line = 1 + path.read_text()[:path.read_text().index('"temperature"')].count("\n")
+    assert f"{path}: personas[1].options.temperature: must be a number, line {line}" in router.log()
+
+
 # ---- Death
 
 def test_kill_9_of_everything_loses_no_turn(stack, model):

@@ -1,6 +1,7 @@
 """The edge: who may connect, how many, and how a connection ends."""
 
 import asyncio
+import http.client
 
 import pytest
 import websockets
@@ -90,6 +91,22 @@ def test_a_list_that_makes_no_sense_is_refused(stack):
 
 def test_an_unknown_path_is_no_websocket(stack):
     assert refused(stack.url + "/elsewhere") == 404
+
+
+@pytest.mark.parametrize("path", ["/ws/agent", "/ws/chat", "/ws/chat/ada", "/contact",
+                                  f"/api/v1/pipelines/{PIPELINE}/ws/connect?session_type=person"])
+def test_without_an_upgrade_it_is_asked_for(stack, path):
+    """RFC 9110, section 15.5.22."""
+    connection = http.client.HTTPConnection("127.0.0.1", stack.gateway.port, timeout=15)
+    for method, status in (("GET", 426), ("HEAD", 426), ("POST", 405)):
+        connection.request(method, path)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == status
+        asked = (response.headers["Upgrade"], response.headers["Connection"])
+        assert asked == (("websocket", "Upgrade") if status == 426 else (None, None))
+    connection.close()
+    assert get(stack.gateway.port, path, Origin="https://elsewhere.example")[0] == 403
 
 
 def test_beyond_the_connection_limit_503(stack, model):

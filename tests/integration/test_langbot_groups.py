@@ -5,8 +5,9 @@ import asyncio
 import json
 
 import pytest
+import websockets
 
-from dialects import LangBot, connect
+from dialects import OPTIONS, LangBot, connect, url_of
 from langbot import PERSONAS, ok, pipeline, run, stack
 from process import wait_until
 from stack import Stack
@@ -46,6 +47,31 @@ def test_in_a_group_it_is_silent_otherwise(stack, model, pipeline, chain):
         assert [message["id"] for message in history] == [1, 2, 3]
         assert [message["role"] for message in history] == ["user", "user", "assistant"]
     run(stack, scenario, pipeline=pipeline, session="group")
+
+
+def test_who_asks_with_the_extension_is_told_that_there_is_no_answer(stack, pipeline):
+    """And nobody else is."""
+    async def scenario(client):
+        async with websockets.connect(url_of(LangBot, stack.gateway.port, pipeline=pipeline, session="group", parley=1),
+                                      **OPTIONS) as extended:
+            assert (await receive(extended))["type"] == "connected"
+            for _ in range(2):  # it counts as no question that waits any more
+                await extended.send(json.dumps({"message": LangBot.chain("hello")}))
+                both = [await receive(extended) for _ in range(2)]  # in whichever order
+                assert sorted(frame["type"] for frame in both) == ["noted", "user_message"]
+                assert {"type": "noted"} in both
+                await client.expect("user_message")
+            await client.ask_only("hello")
+            await client.expect("user_message")
+            await client.ping()
+            assert (await receive(extended))["type"] == "user_message"
+            await extended.send('{"type":"ping"}')
+            assert (await receive(extended))["type"] == "pong"
+    run(stack, scenario, pipeline=pipeline, session="group")
+
+
+async def receive(socket):
+    return json.loads(await asyncio.wait_for(socket.recv(), 30))
 
 
 # ---- Configured rules

@@ -132,9 +132,10 @@ def test_minimal_with_its_own_token(stack):
 def test_minimal_without_one_may_ask_nothing(stack, model):
     async def scenario(client):
         before = len(model.requests)
-        for fields in ({}, {"token": EVE}, {"token": ""}, {"token": None}, {"token": ADA}):
+        for fields, wrong in (({}, "需要 token"), ({"token": EVE}, "token 无效"), ({"token": ""}, "需要 token"),
+                              ({"token": None}, "需要 token"), ({"token": ADA}, "token 属于其他用户")):
             await client.ask_only("hello", **fields)
-            await client.expect_error("处理出错: ")
+            await client.expect_error(f"处理出错: {wrong}")
             await client.ping()
         assert len(model.requests) == before
         assert await client.answer("hello", token=BOB) == "You said: hello"
@@ -230,6 +231,14 @@ def test_a_401_asks_for_a_bearer(stack, method, path):
         assert challenge(stack, path, method, **bearer(BOB)) == (403, None)
 
 
+@pytest.mark.parametrize("kind", FIVE)
+def test_without_an_upgrade_the_token_is_asked_for_first(stack, kind):
+    path = url_of(kind, stack.gateway.port, user="bob").split(str(stack.gateway.port), 1)[1]
+    assert challenge(stack, path) == (401, "Bearer")
+    assert challenge(stack, path, **bearer(EVE)) == (401, "Bearer")
+    assert challenge(stack, path, **bearer(BOB)) == (426, None)
+
+
 @pytest.mark.parametrize("method, path", USERS)
 def test_calls_for_every_user(stack, method, path):
     for token in (ADA, BOB, "x"):
@@ -275,7 +284,8 @@ def test_sighup_reads_it_again(stack, tokens_file):
 
     async def scenario(client):
         async with connect(YYChat, stack.gateway.port, headers=bearer(ADA)) as ada:
-            await asyncio.to_thread(reload, stack, tokens_file, "{", "TOKENS_FILE can't be used")
+            await asyncio.to_thread(reload, stack, tokens_file, "{",
+                                    "the tokens stay as they were: TOKENS_FILE can't be used")
             await client.ping()
             await hello(ada)
             await asyncio.to_thread(reload, stack, tokens_file, without_bob, "tokens read")

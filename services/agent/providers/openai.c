@@ -247,11 +247,12 @@ static int take_event(struct provider_parser *parser, const json_t *event, struc
 
 static int parse_event(const char *data, size_t len, json_t **event)
 {
-    if (!json_parse(data, len, NULL, 0, event))
-        return ERR_NONE;
+    int err = json_parse(data, len, NULL, 0, event);
+    if (!err || len == 0)
+        return err;
     char *mended = mem_strndup(data, len);
     json_mend_surrogates(mended, len);
-    int err = json_parse(mended, len, NULL, 0, event);
+    err = json_parse(mended, len, NULL, 0, event);
     free(mended);
     return err;
 }

@@ -2,7 +2,7 @@
  *
  *   ping           pong
  *   message        user_message to all members of the session; then response… to them, but for a group's message that
- *                  the bot is not asked by
+ *                  the bot is not asked by (of the extension: noted, to its asker)
  *   disconnect     closed
  *   anything else  error
  *

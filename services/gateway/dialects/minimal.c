@@ -46,6 +46,20 @@ static void add_error(struct frames *out, const char *what, struct dialect_span 
     frames_add_json(out, json_pack("{s:s, s:o}", "type", "error", "content", dialect_sentence(what, text)));
 }
 
+/* A token comes with a question, so this protocol's own words say what is wrong with it. */
+static struct dialect_span in_own_words(struct dialect_span reason)
+{
+    static const char *const words[][2] = {
+        {DIALECT_TOKEN_NEEDED, "需要 token"},
+        {DIALECT_TOKEN_UNKNOWN, "token 无效"},
+        {DIALECT_TOKEN_ANOTHERS, "token 属于其他用户"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i][0]) == reason.len && memcmp(words[i][0], reason.data, reason.len) == 0)
+            return dialect_span_of(words[i][1]);
+    return reason;
+}
+
 static void add_status(struct frames *out, const char *status, const char *message)
 {
     frames_add_json(out,
@@ -146,7 +160,7 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
         break;
     case DIALECT_FAILED:
     case DIALECT_REFUSED:
-        add_error(out, "处理出错: ", occasion->reason);
+        add_error(out, "处理出错: ", in_own_words(occasion->reason));
         break;
     case DIALECT_CANCELLED: /* in another of the user's windows, for example */
         if (!dialect_encode_extension(client, occasion, out))

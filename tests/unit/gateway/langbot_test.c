@@ -357,7 +357,11 @@ static void test_extension(void **state)
     const struct dialect_occasion step = {.kind = DIALECT_TOOL_STARTED, .tool = SPAN("t"), .call = SPAN("c")};
     decode_text(LANGBOT, "{\"type\":\"cancel\"}");
     assert_error("Unknown message type: cancel");
+    tell(LANGBOT, (struct dialect_occasion){.kind = DIALECT_NOTED});
+    assert_int_equal(out.count, 0);
     client.extended = true;
+    tell(LANGBOT, (struct dialect_occasion){.kind = DIALECT_NOTED});
+    assert_frame("{\"type\":\"noted\"}");
     decode_text(LANGBOT, "{\"type\":\"cancel\"}");
     assert_int_equal(request.kind, DIALECT_CANCEL);
     tell(LANGBOT, (struct dialect_occasion){.kind = DIALECT_CANCEL_DONE});

@@ -189,6 +189,43 @@ static void what_is_wrong_is_told_with_its_place(void **state)
         "personas[0].system_prompt: must be a text of 1 to 65536 bytes without U+0000, line 2");
 }
 
+#define WITH_OPTIONS(options)                                 \
+    "{\"pipelines\": [{\"uuid\": \"a\", \"name\": \"A\"}],\n" \
+    "\"personas\": [{\"id\": \"x\", \"name\": \"X\", \"system_prompt\": \"Be.\",\n\"options\": " options "}]}"
+
+static void options_are_checked(void **state)
+{
+    static const char *const ours[] = {"model", "messages", "stream", "stream_options", "tools"},
+                             *const numbers[] = {"temperature",
+                                                 "top_p",
+                                                 "frequency_penalty",
+                                                 "presence_penalty",
+                                                 "max_tokens",
+                                                 "max_completion_tokens",
+                                                 "seed"};
+    char text[512], expected[CONFIG_REASON_SIZE];
+    (void)state;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        snprintf(text, sizeof text, WITH_OPTIONS("{\n\"%s\": null}"), ours[i]);
+        snprintf(expected, sizeof expected, "personas[0].options.%s: is no option: it is set by parley itself, line 4",
+                 ours[i]);
+        assert_wrong(text, expected);
+    }
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        snprintf(text, sizeof text, WITH_OPTIONS("{\n\n\"%s\": \"1\"}"), numbers[i]);
+        snprintf(expected, sizeof expected, "personas[0].options.%s: must be a number, line 5", numbers[i]);
+        assert_wrong(text, expected);
+    }
+    assert_wrong(WITH_OPTIONS("7"), "personas[0].options: must be an object, line 3");
+    assert_wrong(WITH_OPTIONS("[]"), "personas[0].options: must be an object, line 3");
+    assert_wrong(WITH_OPTIONS("{\"n\": 2}"), "personas[0].options.n: must be 1, line 3");
+    assert_wrong(WITH_OPTIONS("{\"n\": 1.0}"), "personas[0].options.n: must be 1, line 3");
+    assert_wrong(WITH_OPTIONS("{\"seed\": true}"), "personas[0].options.seed: must be a number, line 3");
+    struct config *config = read_config(
+        WITH_OPTIONS("{\"n\": 1, \"seed\": 7, \"top_p\": 0.5, \"stop\": [\"x\"], \"reasoning_effort\": \"low\"}"));
+    config_free(&config);
+}
+
 static void what_is_no_json_is_told_with_its_line(void **state)
 {
     struct config *config = NULL;
@@ -225,6 +262,7 @@ int main(void)
         cmocka_unit_test(contacts_have_a_persona_of_their_own),
         cmocka_unit_test(what_is_not_there_is_named),
         cmocka_unit_test(what_is_wrong_is_told_with_its_place),
+        cmocka_unit_test(options_are_checked),
         cmocka_unit_test(what_is_no_json_is_told_with_its_line),
         cmocka_unit_test(a_file_is_named),
     };
