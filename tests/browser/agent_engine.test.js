@@ -1,7 +1,7 @@
 /* The agent engine's documented client, its test page's, step by step, with Chromium's own WebSocket and fetch. Section 5
  * of the protocols. The page itself is console.test.js's. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { call, contents, refuse, reportResults, say } from './model.js';
 import { connect, eventually, exact, expectCall, isCount, isNumber, isSeconds, isText, isUuid, startsWith } from './sockets.js';
 import { stage } from './stage.js';
@@ -20,7 +20,6 @@ before(async () => {
     fails: refuse(400, 'out of order'), slow: say(['slow ', 'answer'], 400), nothing: say([]), endless: say(Array(3000).fill('word '), 20),
   }, { WS_MAX_QUESTIONS: WAITING });
 });
-after(() => on?.clear());
 
 async function welcomed() {
   const client = await connect(on.page, '/ws/agent');

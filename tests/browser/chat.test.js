@@ -1,7 +1,7 @@
 /* The chat page, in every state that a person can meet, with a real parley and its demo model behind it. */
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
-import { after, before, beforeEach, test } from 'node:test';
+import { before, beforeEach, test } from 'node:test';
 import { browse, look, serve } from './support.js';
 
 /* These take some seconds, and longer than any test. */
@@ -12,10 +12,6 @@ let parley, browser, page;
 before(async () => {
   parley = await serve({ DEMO_TOKENS_PER_SECOND: 150 });
   browser = await browse(parley.url);
-});
-after(async () => {
-  await browser?.stop();
-  await parley?.stop();
 });
 beforeEach(async () => {
   await page?.close();
@@ -196,6 +192,17 @@ test('settings: the language, the colours and the protocol are remembered', asyn
   await page.selectOption('[name="protocol"]', 'agent_engine');
   await page.keyboard.press('Escape');
   await connected();
+});
+
+test('half a character is taken, and a question that is too long is not sent', async () => {
+  await answered('a\ud800b');
+  const long = 'é'.repeat(600000);
+  await ask(long);
+  await page.waitForFunction(() => /^Too long by 1\d{5} bytes: a message may have 1048576$/.test(document.querySelector('#toasts').lastChild?.textContent));
+  assert.equal(await page.inputValue('#question'), long);
+  assert.equal(await page.locator('.question').count(), 1);
+  await page.fill('#question', '');
+  assert.match(await answered('Hello!'), /Hello/);
 });
 
 test('it works by keyboard alone', async () => {

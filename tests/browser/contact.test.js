@@ -1,21 +1,19 @@
 /* The contact form's documented client and its owner's page, step by step, with Chromium's own WebSocket and fetch.
  * Section 2 of the protocols. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { call, contents, refuse, reportResults, say } from './model.js';
 import { connect, eventually, exact, expectCall, isCount, isIso, isUuid } from './sockets.js';
 import { stage } from './stage.js';
+import { atEnd, jsonFile } from './support.js';
 
 const APOLOGY = '抱歉，我暂时无法处理您的请求，请稍后再试。';
 const PATH = '/contact';
 const NOW = '2025-01-01T12:00:00.000Z';
 const CONTACTS = '/api/v1/contacts';
 const BROADCAST = `${CONTACTS}/broadcast`;
-let on, webhook, directory;
+let on, webhook;
 const posted = [];
 
 before(async () => {
@@ -26,20 +24,16 @@ before(async () => {
     response.writeHead(204).end();
   });
   await new Promise((resolve) => { webhook.listen(0, '127.0.0.1', resolve); });
-  directory = mkdtempSync(join(tmpdir(), 'parley-contact-'));
-  const config = join(directory, 'parley.json');
+  atEnd(() => {
+    webhook.close();
+    webhook.closeAllConnections();
+  });
   const url = `http://127.0.0.1:${webhook.address().port}/hook`;
-  writeFileSync(config, JSON.stringify({ pipelines: [{ uuid: 'a', name: 'A' }], contact: { webhook: url } }));
+  const config = jsonFile('parley.json', { pipelines: [{ uuid: 'a', name: 'A' }], contact: { webhook: url } });
   on = await stage({
     在吗: say(['在', '的。'], 20), sum: [call('calculator', { expression: '123 + 456' }, 'A moment. '), reportResults()],
     fails: refuse(400, 'out of order'), slow: say(['slow ', 'answer'], 300),
   }, { PARLEY_CONFIG: config });
-});
-after(async () => {
-  await on?.clear();
-  webhook?.close();
-  webhook?.closeAllConnections();
-  rmSync(directory, { recursive: true, force: true });
 });
 
 async function welcomed(path = PATH) {

@@ -1,6 +1,6 @@
 /* The documentation: it is there, it reads well, and what it links to exists. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { PHONE, WIDE, browse, look, serve } from './support.js';
 
 let parley, browser, page;
@@ -9,10 +9,6 @@ before(async () => {
   parley = await serve();
   browser = await browse(parley.url);
   page = await browser.page('/docs');
-});
-after(async () => {
-  await browser?.stop();
-  await parley?.stop();
 });
 
 test('it documents all five protocols', async () => {

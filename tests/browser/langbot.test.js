@@ -1,13 +1,11 @@
 /* LangBot's documented browser client, step by step, with Chromium's own WebSocket and fetch. Section 3 of the protocols.
  * How it reconnects and pings by itself is parley.js's: live.test.js. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { call, contents, refuse, reportResults, say } from './model.js';
 import { connect, exact, expectCall, isIso, isText, isUuid } from './sockets.js';
 import { stage } from './stage.js';
+import { jsonFile } from './support.js';
 
 const WORDS = ['One ', 'streamed ', 'answer 🙂'];
 const NO_SESSION = 'session_type must be person or group';
@@ -16,20 +14,14 @@ const MENTION = { type: 'At', target: 'websocketbot' };
 const UNKNOWN = '99999999-9999-4999-8999-999999999999';
 const NAMES = Array.from({ length: 12 }, (_, i) => `11111111-1111-4111-8111-${String(i).padStart(12, '0')}`);
 const unused = [...NAMES]; /* what is said in a pipeline stays there */
-let on, directory;
+let on;
 
 before(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'parley-langbot-'));
-  const config = join(directory, 'parley.json');
-  writeFileSync(config, JSON.stringify({ pipelines: NAMES.map((uuid) => ({ uuid, name: uuid })) }));
+  const config = jsonFile('parley.json', { pipelines: NAMES.map((uuid) => ({ uuid, name: uuid })) });
   on = await stage({
     stream: say(WORDS, 40), sum: [call('calculator', { expression: '123 + 456' }, 'A moment. '), reportResults()],
     fails: refuse(400, 'out of order'), slow: say(['slow ', 'slow ', 'slow'], 400), nothing: say([]),
   }, { PARLEY_CONFIG: config });
-});
-after(async () => {
-  await on?.clear();
-  rmSync(directory, { recursive: true, force: true });
 });
 
 const path = (pipeline, session) => `/api/v1/pipelines/${pipeline}/ws/connect${session === undefined ? '' : `?session_type=${session}`}`;

@@ -1,7 +1,7 @@
 /* parley.js in Chromium against a real gateway, over a line that breaks: all five protocols. With scripted frames it is
  * parley.test.js's. */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { afterEach, before, test } from 'node:test';
 import { call, contents, refuse, reportResults, say, startModel } from './model.js';
 import { eventually, exact, expectCall, isIso, isSeconds, isText, isUuid } from './sockets.js';
 import { browse, serve } from './support.js';
@@ -24,12 +24,6 @@ before(async () => {
   wire = await startWire(parley.url);
   browser = await browse(wire.url);
   page = await browser.page('/docs'); /* one that opens no socket itself */
-});
-after(async () => {
-  await browser?.stop();
-  wire?.stop();
-  await parley?.stop();
-  model?.stop();
 });
 afterEach(() => page.evaluate(() => window.chat?.close()));
 
@@ -207,7 +201,7 @@ test('langbot: who asked is told, and a group is asked by a mention', async () =
   const [asked] = await page.evaluate(() => window.told.filter(({ type }) => type === 'asked'));
   exact(asked, { type: 'asked', text: '@websocketbot anybody?', own: true, id: 1 });
   await page.evaluate(() => window.chat.sendChain([{ type: 'Plain', text: 'nobody in particular' }]));
-  await until(() => window.told.at(-1).type === 'asked');
+  await until(() => window.told.at(-1).type === 'noted');
   const { frame } = await page.evaluate(() => window.frames.find(({ frame: { type } }) => type === 'connected'));
   exact(frame, { type: 'connected', connection_id: isUuid, pipeline_uuid: PIPELINE, session_type: 'group', timestamp: isIso });
 });

@@ -1,6 +1,6 @@
 /* Markdown on the chat page while it is being written, with a scripted server: every frame is the test's. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { browse, look, serve } from './support.js';
 
 let parley, browser;
@@ -8,10 +8,6 @@ let parley, browser;
 before(async () => {
   parley = await serve();
   browser = await browse(parley.url);
-});
-after(async () => {
-  await browser?.stop();
-  await parley?.stop();
 });
 
 /* A page whose questions this test answers: `chunk(text)`, `end()`, `frame(object)`. */

@@ -1,6 +1,6 @@
 /* The minimal protocol's documented client, step by step, with Chromium's own WebSocket. Section 4 of the protocols. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { call, contents, refuse, reportResults, say } from './model.js';
 import { connect, exact, isText, startsWith } from './sockets.js';
 import { stage } from './stage.js';
@@ -21,7 +21,6 @@ before(async () => {
     sum: [call('calculator', { expression: '123 + 456' }, 'A moment. '), reportResults()],
   });
 });
-after(() => on?.clear());
 
 const fresh = () => `user ${users++} 会话`;
 const open = (user = fresh()) => connect(on.page, `/ws/chat/${encodeURIComponent(user)}`);

@@ -2,10 +2,11 @@
  * have no script are answered with "You said: <question>".
  *
  *   const model = await startModel({ sum: [call('calculator', { expression: '1 + 1' }), reportResults()], … });
- *   model.url, model.asked('sum'): what was sent with that question, oldest first; model.stop()
+ *   model.url, model.asked('sum'): what was sent with that question, oldest first
  */
 import { createServer } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
+import { atEnd } from './support.js';
 
 export async function startModel(scripts = {}) {
   const requests = [];
@@ -22,13 +23,13 @@ export async function startModel(scripts = {}) {
     await script[place % script.length](response, request);
   });
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  atEnd(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   return {
     url: `http://127.0.0.1:${server.address().port}/v1`,
     asked: (question) => requests.filter((request) => request.question === question),
-    stop() {
-      server.close();
-      server.closeAllConnections();
-    },
   };
 }
 

@@ -132,6 +132,42 @@ test('langbot: answers side by side, and a tool before the first word', () => {
   assert.deepEqual(messages.filter(({ delta }) => delta).map(({ id, delta }) => `${id} ${delta}`), ['2 a', '4 x', '2 b']);
 });
 
+test('langbot: what the group alone was shown ends the question', () => {
+  const { chat, socket, messages } = opened({ protocol: 'langbot', sessionType: 'group' });
+  socket.say({ type: 'connected', connection_id: 'me' });
+  chat.send('q');
+  socket.say({ type: 'user_message', data: { id: 1, content: 'q', connection_id: 'me' } }, { type: 'noted' });
+  assert.deepEqual(types(messages), ['asked', 'noted']);
+  assert.equal(chat.pending, 0);
+});
+
+test('langbot: it is connected when the gateway says so, and a pipeline that is none is for good', () => {
+  const { socket, messages, states } = opened({ protocol: 'langbot' });
+  assert.deepEqual(states, ['connecting 0']);
+  socket.say({ type: 'error', message: 'Pipeline not found' });
+  socket.lose(1000);
+  mock.timers.tick(1000000);
+  assert.equal(sockets.length, 1);
+  assert.deepEqual([states, messages], [['connecting 0', 'offline 0'], []]);
+  sockets = [];
+  const other = opened({ protocol: 'langbot' });
+  other.socket.say({ type: 'error', message: 'Service unavailable' });
+  other.socket.lose(1000);
+  mock.timers.tick(4000);
+  assert.equal(sockets.length, 2, 'another error may pass');
+  sockets[1].open();
+  sockets[1].say({ type: 'connected', connection_id: 'me' });
+  assert.equal(other.states.at(-1), 'connected 1');
+});
+
+test('half a character is sent as none, and the length of a question is known before', () => {
+  const { chat, socket } = opened({ longest: 60 });
+  chat.send('a\ud800b 🙂 \udc00');
+  assert.equal(socket.sent[0].query, 'a\ufffdb 🙂 \ufffd');
+  const room = 60 - JSON.stringify({ type: 'streaming_query', query: '' }).length;
+  assert.deepEqual([chat.excess('a'.repeat(room)), chat.excess('a'.repeat(room + 1)), chat.excess('é'.repeat(room))], [0, 1, room]);
+});
+
 test('minimal', () => {
   const { chat, socket, messages } = opened({ protocol: 'minimal', token: 't' });
   chat.send('q');

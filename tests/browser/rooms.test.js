@@ -1,42 +1,30 @@
 /* The chat page in protocols whose rooms keep the answers, and where a conversation ends: nothing twice, nothing mixed,
  * and what is remembered no more is said. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
+import { afterEach, before, test } from 'node:test';
 import { call, reportResults, say, startModel } from './model.js';
 import { connect, eventually, expectCall } from './sockets.js';
-import { browse, look, serve } from './support.js';
+import { browse, jsonFile, look, serve } from './support.js';
 import { startWire } from './wire.js';
 
 const LONG = Array.from({ length: 60 }, (_, i) => `wörd${i} `);
 const WHOLE = LONG.join('').trim();
-const PIPELINES = Array.from({ length: 6 }, (_, i) => `11111111-1111-4111-8111-00000000000${i}`);
+const PIPELINES = Array.from({ length: 9 }, (_, i) => `11111111-1111-4111-8111-00000000000${i}`);
+const SHY = '22222222-2222-4222-8222-222222222222'; /* in a group it wants to be asked in another way than this page's */
 const unused = [...PIPELINES]; /* what is said in a pipeline stays there */
-let model, parley, wire, browser, page, directory;
+let model, parley, wire, browser, page;
 
 before(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'parley-rooms-'));
-  const config = join(directory, 'parley.json');
-  writeFileSync(config, JSON.stringify({ pipelines: PIPELINES.map((uuid) => ({ uuid, name: uuid })) }));
+  const pipelines = [...PIPELINES.map((uuid) => ({ uuid, name: uuid })), { uuid: SHY, name: 'shy', group: { mention: 'somebody', trigger: 'hey' } }];
+  const config = jsonFile('parley.json', { pipelines });
   model = await startModel({
     long: say(LONG, 40), longer: say(LONG, 100), '@websocketbot long': say(LONG, 40), slow: say(['slow ', 'but ', 'sure'], 1500),
+    pauses: say(['one ', 'two'], 6000),
     sum: [call('calculator', { expression: '123 + 456' }), reportResults()],
   });
   parley = await serve({ OPENAI_BASE_URL: model.url, PARLEY_CONFIG: config });
   wire = await startWire(parley.url);
   browser = await browse(wire.url);
-});
-after(async () => {
-  try {
-    await browser?.stop();
-  } finally { /* or this process would not end */
-    wire?.stop();
-    await parley?.stop();
-    model?.stop();
-    rmSync(directory, { recursive: true, force: true });
-  }
 });
 afterEach(() => page?.close());
 
@@ -215,8 +203,8 @@ test('agent engine: that the conversation begins anew is said where it does, and
   assert.equal(await page.locator('.fresh').count(), 0);
   assert.equal(model.asked('still there?')[0].messages.filter(({ role }) => role === 'user').length, 3);
   await page.evaluate(() => addEventListener('pagehide', () => {
-    const kept = JSON.parse(sessionStorage.getItem('parley.transcript'));
-    sessionStorage.setItem('parley.transcript', JSON.stringify({ ...kept, resume: 'a-token-that-nobody-knows' }));
+    const kept = JSON.parse(sessionStorage.getItem('parley.transcript.agent_engine'));
+    sessionStorage.setItem('parley.transcript.agent_engine', JSON.stringify({ ...kept, resume: 'a-token-that-nobody-knows' }));
   }));
   await page.reload();
   await connected();
@@ -225,20 +213,107 @@ test('agent engine: that the conversation begins anew is said where it does, and
   await look(page, 'chat-fresh');
 });
 
-test('a token of another protocol is not taken along', async () => {
+/* …with the drawer. */
+async function choose(protocol, more = {}) {
+  await page.click('#settings');
+  await page.selectOption('[name="protocol"]', protocol);
+  for (const [name, value] of Object.entries(more)) await page.fill(`[name="${name}"]`, value);
+  const redialled = page.waitForEvent('websocket');
+  await page.keyboard.press('Escape');
+  await redialled;
+}
+
+test('each protocol has its own log, which goes on when one comes back to it', async () => {
+  await open({ protocol: 'yychat', conversation: 'of-mira' });
+  await ask('I am Mira');
+  await completed();
+  await choose('agent_engine');
+  await connected();
+  assert.deepEqual(await kinds(), []);
+  await ask('I am Ada');
+  await completed();
+  await choose('yychat');
+  await connected();
+  assert.deepEqual(await answers(), ['You said: I am Mira']);
+  await ask('who is Mira?');
+  await completed(2);
+  assert.equal(model.asked('who is Mira?')[0].messages.filter(({ role }) => role === 'user').length, 2);
+  await choose('agent_engine');
+  await connected();
+  await ask('who is Ada?');
+  await completed(2);
+  assert.equal(model.asked('who is Ada?')[0].messages.filter(({ role }) => role === 'user').length, 2);
+  assert.deepEqual(await kinds(), ['question', 'answer', 'question', 'answer']);
+});
+
+test('an answer goes on while another protocol is looked at', async () => {
   await open({ protocol: 'agent_engine' });
+  const before = model.asked('longer').length;
+  await ask('longer');
+  await growing();
+  await choose('minimal', { user: 'mira' });
+  await connected();
+  assert.deepEqual(await kinds(), []);
+  assert.equal(await page.locator('#send').getAttribute('aria-label'), 'Send');
   await ask('hello');
   await completed();
-  await page.click('#settings');
-  await page.selectOption('[name="protocol"]', 'minimal');
+  await choose('agent_engine');
+  await completed();
+  assert.deepEqual(await answers(), [WHOLE]);
+  assert.equal(model.asked('longer').length, before + 1, 'the model was asked once');
+  assert.doesNotMatch(await page.innerText('#log'), /lost|interrupted/);
+});
+
+test('langbot: a pipeline that is none is said so, and not tried again', async () => {
+  await open({ protocol: 'langbot', pipeline: unused.pop() });
+  await ask('hello');
+  await completed();
+  await page.waitForFunction(() => !document.querySelector('.toast'));
+  const sockets = [];
+  page.on('websocket', (socket) => sockets.push(socket.url()));
+  await page.evaluate(() => {
+    window.toasted = [];
+    new MutationObserver((all) => all.forEach(({ addedNodes }) => addedNodes.forEach((one) => window.toasted.push(one.textContent))))
+      .observe(document.getElementById('toasts'), { childList: true });
+  });
+  await choose('langbot', { pipeline: 'no-such-pipeline' });
+  await page.waitForSelector('#connection[data-state="offline"]');
+  assert.match(await page.innerText('#refusal'), /^There is no such pipeline: enter another in the settings\./);
+  assert.deepEqual(await kinds(), [], 'what another session holds');
+  await page.waitForTimeout(4000); /* the first try would have been */
+  assert.equal(sockets.length, 1);
+  assert.deepEqual(await page.evaluate(() => window.toasted), []);
+  await look(page, 'chat-no-pipeline');
+  await page.click('#refusal button');
+  assert.equal(await page.evaluate(() => document.activeElement.name), 'pipeline');
+  await page.fill('[name="pipeline"]', unused.pop());
   await page.keyboard.press('Escape');
   await connected();
-  await page.waitForFunction(() => {
-    const kept = JSON.parse(sessionStorage.getItem('parley.transcript'));
-    return kept && kept.resume === undefined;
-  });
-  await ask('long');
-  await growing();
-  await completed(2);
-  assert.deepEqual(await answers(), ['You said: hello', WHOLE]);
+  assert.equal(await page.isVisible('#refusal'), false);
+});
+
+test('an answer that pauses is said to', async () => {
+  page = await browser.page('/', (fresh) => fresh.clock.install());
+  await connected();
+  await ask('pauses');
+  await page.waitForFunction(() => document.querySelector('.answer .parts')?.innerText.includes('one'));
+  await page.clock.fastForward(5100);
+  await page.getByText('Waiting for the server…').waitFor();
+  await look(page, 'chat-pausing');
+  await completed();
+  assert.equal(await page.getByText('Waiting for the server…').count(), 0);
+  assert.deepEqual(await answers(), ['one two']);
+});
+
+test('langbot: a question that the group alone was shown ends its wait', async () => {
+  await open({ protocol: 'langbot', sessionType: 'group', pipeline: SHY });
+  await ask('nobody in particular');
+  await page.waitForSelector('.answer[data-state="noted"]');
+  assert.equal(await page.innerText('.answer .end'), 'Shown to the group; nobody was asked');
+  assert.equal(await page.locator('#send').getAttribute('aria-label'), 'Send');
+  await ask('again');
+  await page.waitForFunction(() => document.querySelectorAll('.answer[data-state="noted"]').length === 2);
+  await look(page, 'chat-noted');
+  await reload('group');
+  assert.deepEqual(await kinds(), ['question', 'answer', 'question', 'answer']);
 });

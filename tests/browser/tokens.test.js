@@ -1,12 +1,10 @@
 /* Who may come in, from a browser: it can give a WebSocket a token by the address alone, and a call by a header too. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { connect, exact, isText, request, startsWith } from './sockets.js';
 import { stage } from './stage.js';
+import { jsonFile, look } from './support.js';
 import { startWire } from './wire.js';
 
 const PIPELINE = '/api/v1/pipelines/11111111-1111-4111-8111-111111111111/ws';
@@ -15,19 +13,13 @@ const WELCOMES = {
 };
 const [OWNER, USER, STRANGER] = ['owner-secret', 'user-secret', 'nobody-knows-it'];
 const entry = (token, user, roles) => ({ sha256: createHash('sha256').update(token).digest('hex'), user, roles });
-let on, directory;
+let on;
 const refusals = [];
 
 before(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'parley-tokens-'));
-  const file = join(directory, 'tokens.json');
-  writeFileSync(file, JSON.stringify({ tokens: [entry(OWNER, 'ada', ['owner']), entry(USER, 'bob', [])] }));
+  const file = jsonFile('tokens.json', { tokens: [entry(OWNER, 'ada', ['owner']), entry(USER, 'bob', [])] });
   on = await stage({}, { TOKENS_FILE: file, HOST: '127.0.0.1', WS_MAX_CONNECTIONS: 20 });
   on.page.on('console', (message) => refusals.push(message.text()));
-});
-after(async () => {
-  await on?.clear();
-  rmSync(directory, { recursive: true, force: true });
 });
 
 /* The script is told 1006 and no more; only the browser's console has the status. */
@@ -125,6 +117,43 @@ test('the console brings its token along to the statistics, and says what refuse
   await consoleSays(page, `${wire.url.replace(/^http/, 'ws')}/ws/agent?token=${OWNER}`, 'reason', /may not connect to it \(WS_ALLOWED_ORIGINS\)/);
   wire.stop();
   on.browser.troubles.length = 0; /* it asked elsewhere */
+  await page.close();
+});
+
+test('the chat page says that a token is needed, and takes it', async () => {
+  const page = await on.browser.page('/');
+  const says = (text) => page.waitForFunction((said) => document.querySelector('#refusal:not([hidden]) p')?.textContent === said, text);
+  const connected = () => page.waitForSelector('#connection[data-state="connected"]');
+  const set = async (name, value) => {
+    if (!await page.isVisible('#drawer')) await page.click('#settings');
+    if (name === 'protocol') await page.selectOption('[name="protocol"]', value);
+    else await page.fill(`[name="${name}"]`, value);
+    await page.keyboard.press('Escape');
+  };
+  await says('This server asks for a token: enter it in the settings.');
+  assert.equal(await page.getAttribute('#connection', 'data-state'), 'offline');
+  await look(page, 'chat-needs-token');
+  await page.click('#refusal button');
+  assert.equal(await page.evaluate(() => document.activeElement.name), 'token');
+  await set('token', STRANGER);
+  await says('This server does not know this token: enter another in the settings.');
+  await set('token', USER);
+  await connected();
+  assert.equal(await page.isVisible('#refusal'), false);
+  await page.fill('#question', 'hello');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.answer[data-state="completed"]');
+  await page.reload();
+  await connected();
+  await set('protocol', 'minimal');
+  await says(await page.evaluate(() => `The token is not this user’s (“${JSON.parse(localStorage.getItem('parley.settings')).user}”): change the user or the token in the settings.`));
+  await look(page, 'chat-other-user');
+  await page.click('#refusal button');
+  assert.equal(await page.evaluate(() => document.activeElement.name), 'user');
+  await set('user', 'bob');
+  await connected();
+  await set('token', '');
+  await says('This server asks for a token: enter it in the settings.');
   await page.close();
 });
 

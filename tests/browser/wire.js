@@ -1,5 +1,6 @@
 /* A line between the browser and the gateway that a test can cut, silence, and mend. */
 import { connect, createServer } from 'node:net';
+import { atEnd } from './support.js';
 
 export async function startWire(url) {
   const ends = new Set();
@@ -21,7 +22,7 @@ export async function startWire(url) {
     }
   });
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  return {
+  const wire = {
     url: `http://127.0.0.1:${server.address().port}`,
     /** Every connection breaks at once, without a word. */
     cut() { for (const end of ends) end.resetAndDestroy(); },
@@ -38,4 +39,6 @@ export async function startWire(url) {
       server.close();
     },
   };
+  atEnd(() => wire.stop());
+  return wire;
 }

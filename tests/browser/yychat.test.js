@@ -1,6 +1,6 @@
 /* YYChat's documented client, step by step, with Chromium's own WebSocket and fetch. Section 1 of the protocols. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { call, contents, refuse, reportResults, say } from './model.js';
 import { connect, exact, expectCall, isCount, isNumber, isSeconds, isText, isUuid, startsWith } from './sockets.js';
 import { stage } from './stage.js';
@@ -17,7 +17,6 @@ before(async () => {
     fails: refuse(400, 'out of order'), slow: say(['slow ', 'answer'], 400), nothing: say([]),
   }, { WS_MAX_QUESTIONS: WAITING, WS_CONNECTION_TIMEOUT: IDLE_SECONDS });
 });
-after(() => on?.clear());
 
 /* One that has been welcomed: `own` is what each of its messages bears besides the type. */
 async function welcomed(path = PATH) {

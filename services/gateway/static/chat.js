@@ -3,26 +3,28 @@
 import { connect } from './parley.js';
 import { FORGETFUL, Settings, newId, openDrawerWith } from './drawer.js';
 import { ROOMS, Session, call } from './room.js';
+import { Refusal } from './refusal.js';
+import { at, fit, say, toast } from './screen.js';
 import { Transcript, completeText, isUnderWay, setTool, tellText, textOf } from './transcript.js';
 import { View, element } from './view.js';
 import { label, speak, t } from './words.js';
 
-const TOAST_MS = 2600;
-const LINES = 8;
 /* An answer that its room is to tell again: how long its first sign may take. */
 const AGAIN_MS = 10000;
+/* Without a word of an answer that has begun for so long, it is said to pause. */
+const QUIET_MS = 5000;
 /* Settings that say how to ask; the others say where to connect to, and begin a new connection. */
 const OF_A_QUESTION = ['stream', 'tools', 'persona'];
 /* What a protocol puts before an error's text says nothing to a person. */
 const PREFIX = /^((Query|Streaming|Streaming response|Text processing) failed|处理出错|处理消息时出错): /;
 
-const at = (id) => document.getElementById(id);
 const settings = new Settings();
 speak(settings.values.language);
-const transcript = new Transcript();
+const transcript = new Transcript(settings.name());
 const view = new View({ scroll: at('scroll'), log: at('log'), latest: at('latest') });
 let connection = null;
 let session = null; /* of LangBot's, what the connection belongs to */
+const refusal = new Refusal({ box: at('refusal'), values: settings.values, onMend: (name) => openDrawer(name) });
 let busyShown = null;
 
 /* ---- Asking */
@@ -128,6 +130,10 @@ function receivedOf(entry, message) {
       entry.state = 'cancelled';
       say(t('stopped'));
       break;
+    case 'noted':
+      Object.assign(entry, { state: 'noted', number: null }); /* no answer has that number */
+      say(t('noted'));
+      break;
     case 'failed':
       entry.error = String(message.error ?? '').replace(PREFIX, '');
       if (message.lost) breakOff(entry, 'lost');
@@ -164,7 +170,13 @@ function settle(entry) {
   transcript.changed();
   show(entry);
   showBusy();
+  awaitMore(entry);
   if (!isUnderWay(entry)) askNext();
+}
+
+function awaitMore(entry) {
+  clearTimeout(awaitMore.timer);
+  if (entry.state === 'running' && entry.parts.at(-1)?.text) awaitMore.timer = setTimeout(() => view.pause(entry), QUIET_MS);
 }
 
 /* ---- The screen */
@@ -202,26 +214,7 @@ function showState() {
   at('connection').dataset.state = state;
   at('connection-words').textContent = t(state, { attempt, tries: options.tries });
   at('connect').hidden = state !== 'offline';
-}
-
-function toast(text) {
-  const box = element('p', 'toast', text);
-  at('toasts').append(box);
-  setTimeout(() => box.remove(), TOAST_MS);
-}
-
-/* For those who listen. */
-function say(text) {
-  at('said').textContent = text;
-}
-
-/* The composer grows with its text. */
-function fit() {
-  const box = at('question');
-  box.style.height = 'auto';
-  const { lineHeight, paddingTop, paddingBottom } = getComputedStyle(box);
-  const most = parseFloat(lineHeight) * LINES + parseFloat(paddingTop) + parseFloat(paddingBottom);
-  box.style.height = `${Math.min(box.scrollHeight, most)}px`;
+  refusal.show();
 }
 
 /* ---- The connection */
@@ -242,12 +235,20 @@ function open({ resume } = {}) {
     ...settings.connection(), resume, answered: running && resume ? textOf(running) : undefined,
     onMessage: received,
     onBroadcast: ({ message }) => show(transcript.add({ kind: 'operator', text: plain(message) })),
-    onState({ state }) {
+    onState({ state, reason, refused: isRefused }) {
+      if (isRefused) refusal.set('pipeline');
       if (connection) changed(before, state);
+      if (state === 'reconnecting' && reason && before !== 'connected') endIfRefused();
       before = state;
     },
   });
+  refusal.forget(connection);
   showState();
+}
+
+async function endIfRefused() {
+  const asked = connection;
+  if (await refusal.find(asked)) asked.close();
 }
 
 function changed(before, state) {
@@ -255,6 +256,7 @@ function changed(before, state) {
   clearTimeout(changed.timer);
   if (state === 'connected') {
     toast(t('toastConnected'));
+    refusal.expectToken(connection);
     if (session.room) showHistory();
     changed.timer = setTimeout(giveUpWaiting, AGAIN_MS);
     askNext();
@@ -282,9 +284,16 @@ async function showHistory() {
 
 /* Whether a question could be sent now; says so if not. */
 function connected() {
-  if (connection.state === 'connected') return true;
+  if (connection.state === 'connected' && !refusal.why) return true;
   toast(t('toastOffline'));
   return false;
+}
+
+/* Whether the server would take it; says so if not. */
+function fits(text) {
+  const excess = connection.excess(text);
+  if (excess) toast(t('toastTooLong', { excess, longest: connection.options.longest }));
+  return !excess;
 }
 
 /* Where the connection was the memory, the other side knows nothing any more of what stands above. */
@@ -309,11 +318,10 @@ function takeUp() {
   if (!resume) startFresh();
 }
 
-/* With other settings. */
+/* With other settings, which may be another conversation's. */
 function connectAnew() {
-  for (const entry of transcript.entries.filter(isUnderWay)) Object.assign(entry, { state: 'lost', again: undefined });
-  open();
-  startFresh();
+  transcript.open(settings.name());
+  takeUp();
   showAll();
 }
 
@@ -322,6 +330,7 @@ async function beginAnew() {
   transcript.clear();
   settings.set('conversation', newId());
   settings.set('user', newId());
+  transcript.open(settings.name());
   open();
   showAll();
   at('question').focus();
@@ -342,7 +351,7 @@ async function reset() {
 /* ---- The person */
 
 function send(text = at('question').value) {
-  if (!text.trim() || !connected()) return;
+  if (!text.trim() || !connected() || !fits(text)) return;
   if (text === at('question').value) at('question').value = '';
   fit();
   ask(text);
@@ -383,8 +392,11 @@ addEventListener('keydown', (event) => {
 });
 at('log').addEventListener('click', clicked);
 at('new').addEventListener('click', beginAnew);
-at('connect').addEventListener('click', () => connection.open());
-openDrawerWith({
+at('connect').addEventListener('click', () => {
+  refusal.forget(connection);
+  connection.open();
+});
+const openDrawer = openDrawerWith({
   dialog: at('drawer'), button: at('settings'), settings,
   onLanguage(language) {
     speak(language);

@@ -343,7 +343,7 @@ async function refreshStatistics() {
   clearTimeout(refreshStatistics.timer);
   const asked = connection;
   if (!asked || asked.state !== 'connected') return;
-  const { facts, note } = await readStatistics(asked.address(), protocolName());
+  const { facts, note } = await readStatistics(asked.address(), STATISTICS[protocolName()]);
   if (asked !== connection) return;
   showStatistics(facts);
   at('statistics-note').textContent = note;

@@ -25,6 +25,13 @@ export class Settings {
     this.#write();
   }
 
+  /** What tells the conversation from others. */
+  name() {
+    const { protocol, pipeline, sessionType, conversation, user } = this.values;
+    const more = { langbot: [pipeline, sessionType], yychat: [conversation], minimal: [user] }[protocol] || [];
+    return [protocol, ...more].join(' ');
+  }
+
   /** As options of parley.js. */
   connection() {
     const { language, ...options } = this.values;
@@ -48,7 +55,8 @@ function read(storage) {
   }
 }
 
-/** Ties the drawer to the settings. `onChange(names)` is called when it closes, with what has been changed. */
+/** Ties the drawer to the settings. `onChange(names)` is called when it closes, with what has been changed. Returns what
+ * opens it, at the field of that name. */
 export function openDrawerWith({ dialog, button, settings, onLanguage, onChange }) {
   const form = dialog.querySelector('form');
   const fields = form.elements;
@@ -80,13 +88,16 @@ export function openDrawerWith({ dialog, button, settings, onLanguage, onChange 
   form.addEventListener('keydown', (event) => {
     if (event.key === 'Enter' && event.target.matches('input, select')) event.preventDefault();
   });
-  button.addEventListener('click', () => {
+  const open = (name) => {
     show();
     dialog.showModal();
-  });
+    if (name) fields[name].focus();
+  };
+  button.addEventListener('click', () => open());
   dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
   dialog.addEventListener('close', () => {
     if (changed.size) onChange([...changed]);
     changed.clear();
   });
+  return open;
 }

@@ -27,6 +27,7 @@
  *   delay         milliseconds before the first try, growing by as much with each, give or take a fifth; default 3000
  *   pingEvery     milliseconds between pings; a connection on which nothing has come since the last one is given up;
  *                 default 30000; 0: none
+ *   longest       bytes of the longest frame that the gateway takes; default 1048576, as is the gateway's
  *   resume        the token of an earlier connection's { type: 'session' } message: goes on with its answer, of which
  *   answered      …this text is there already
  *
@@ -36,28 +37,31 @@
  *   { type: 'started' }                          the answer begins
  *   { type: 'text', text, delta, id }            more of it
  *   { type: 'tool', id, name, status, arguments, result }   a tool 'running', then 'done' or 'failed'
- *   { type: 'completed', text, vendor, id }      its end; exactly one of the last three ends a question
+ *   { type: 'completed', text, vendor, id }      its end; exactly one of these four ends a question
  *   { type: 'failed', error, lost }              `lost`: because the connection was
  *   { type: 'cancelled' }                        ends all that were asked
+ *   { type: 'noted' }                            langbot: shown to the group, which is all that comes of it
  *   { type: 'session', resume, anew }            the token that lets a later connection go on here; `anew`: the one that
  *                                                was given isn't known any more, and the conversation begins anew
  *   { type: 'notice', text, frame }              something else worth telling a person
  *
  * `onBroadcast(message)` is called with what the operator sends to everybody; `onState({ state, attempt, tries,
- * reason })` with 'connecting', 'connected', 'reconnecting' or 'offline'; `onFrame({ direction, text, frame, time })` with
- * every frame as it passes, 'in' or 'out'. They may be given as options, too.
+ * reason, refused })` with 'connecting', 'connected', 'reconnecting' or 'offline' (`refused`: to try again would not help);
+ * `onFrame({ direction, text, frame, time })` with every frame as it passes, 'in' or 'out'. They may be given as options, too.
  */
 
 const CANCEL = { type: 'cancel' };
 const DEFAULT_PIPELINE = '11111111-1111-4111-8111-111111111111';
 const MENTION = { type: 'At', target: 'websocketbot' }; /* without it the bot of a group stays silent */
-const FINAL = ['completed', 'failed', 'cancelled'];
+const NO_PIPELINE = 'Pipeline not found';
+const FINAL = ['completed', 'failed', 'cancelled', 'noted'];
 const HANDLERS = ['onMessage', 'onBroadcast', 'onState', 'onFrame'];
 /* A connection that lasted this long was a good one: the tries are counted anew. */
 const SETTLED_MS = 10000;
 
 /* What differs between the protocols: where they live, what is sent, and what a frame that comes means. `read` is given
- * the frame, the connection's `answer`, { text } of the answer under way, and the connection; it returns messages. */
+ * the frame, the connection's `answer`, { text } of the answer under way, and the connection; it returns messages.
+ * `welcomes` and `refuses`: whether a frame says that it is connected now, or why it never will be. */
 export const protocols = {
   agent_engine: {
     title: 'Agent engine',
@@ -133,6 +137,8 @@ export const protocols = {
       return this.chain(o.sessionType === 'group' ? [MENTION, plain(` ${text}`)] : [plain(text)], o);
     },
     chain: (chain, o) => ({ type: 'message', message: chain, stream: o.stream }),
+    welcomes: (frame) => frame.type !== 'error',
+    refuses: (frame) => (frame.message === NO_PIPELINE ? NO_PIPELINE : undefined),
     read(frame, answer, connection) {
       const data = frame.data || {};
       switch (frame.type) {
@@ -144,6 +150,7 @@ export const protocols = {
         case 'response': return langbotResponse(data, answer);
         case 'broadcast': return [{ type: 'broadcast', message: frame.message }];
         case 'cancelled': return [{ type: 'cancelled' }];
+        case 'noted': return [{ type: 'noted' }];
         case 'error': return [{ type: 'failed', error: frame.message }];
         default: return [];
       }
@@ -180,7 +187,8 @@ export class Connection {
   constructor(options = {}) {
     this.options = {
       protocol: 'agent_engine', url: gatewayAddress(), extended: true, pipeline: DEFAULT_PIPELINE,
-      sessionType: 'person', user: 'guest', stream: true, tools: true, tries: 5, delay: 3000, pingEvery: 30000, ...options,
+      sessionType: 'person', user: 'guest', stream: true, tools: true, tries: 5, delay: 3000, pingEvery: 30000,
+      longest: 1048576, ...options,
     };
     this.protocol = protocols[this.options.protocol];
     if (!this.protocol) throw new TypeError(`no such protocol: ${this.options.protocol}`);
@@ -210,6 +218,11 @@ export class Connection {
     this.#setState('offline', { reason: 'closed' });
   }
 
+  /** By how many bytes the gateway would find this question too long; 0: it would not. */
+  excess(text) {
+    return Math.max(0, utf8Length(toText(this.protocol.ask(text, this.options))) - this.options.longest);
+  }
+
   /** Asks a question. False if there is no connection now. */
   send(text, options = {}) {
     return this.#ask(this.protocol.ask(text, { ...this.options, ...options }));
@@ -230,7 +243,7 @@ export class Connection {
   /** Sends any frame: an object, or a text as it stands. */
   sendFrame(frame) {
     if (!this.socket || this.socket.readyState !== WebSocket.OPEN) return false;
-    const text = typeof frame === 'string' ? frame : JSON.stringify(frame);
+    const text = toText(frame);
     this.socket.send(text);
     this.onFrame({ direction: 'out', text, frame, time: performance.now() });
     return true;
@@ -260,6 +273,8 @@ export class Connection {
     this.timer = null;
     const socket = new WebSocket(this.address());
     this.socket = socket;
+    this.welcomed = !this.protocol.welcomes;
+    this.refusal = undefined;
     socket.onopen = () => socket === this.socket && this.#opened();
     socket.onmessage = (event) => socket === this.socket && this.#received(event.data);
     socket.onclose = (event) => socket === this.socket && this.#lost(event.reason || `code ${event.code}`);
@@ -269,6 +284,10 @@ export class Connection {
   #opened() {
     this.since = performance.now();
     this.heard = true;
+    if (this.welcomed) this.#begin();
+  }
+
+  #begin() {
     const every = this.protocol.ping && this.options.pingEvery;
     if (every) this.pings = setInterval(() => this.#ping(), every);
     this.#setState('connected');
@@ -299,9 +318,9 @@ export class Connection {
     this.answer.going = this.pending > 0;
     this.settled = this.pending === 0; /* then only an end that the gateway does not know to be received can go on */
     if (!this.resume) this.#giveUp();
-    if (this.attempt >= this.options.tries) {
+    if (this.refusal || this.attempt >= this.options.tries) {
       this.#giveUp();
-      this.#setState('offline', { reason });
+      this.#setState('offline', this.refusal ? { reason: this.refusal, refused: true } : { reason });
       return;
     }
     this.attempt++;
@@ -327,8 +346,17 @@ export class Connection {
     } catch { /* shown by onFrame as it came */ }
     this.onFrame({ direction: 'in', text, frame, time: performance.now() });
     if (!frame || typeof frame !== 'object') return;
+    if (!this.welcomed && this.#isRefused(frame)) return;
     if (this.options.extended && frame.type === 'session') this.#session(frame);
     else for (const message of this.#read(frame)) this.#tell(message);
+  }
+
+  /* Until it is welcome, what comes may say that it never will be. */
+  #isRefused(frame) {
+    this.refusal = this.protocol.refuses(frame);
+    this.welcomed = this.protocol.welcomes(frame);
+    if (this.welcomed) this.#begin();
+    return this.refusal !== undefined;
   }
 
   /* A tool may run before an answer's first word: where nothing else says that it begins, this does. */
@@ -411,6 +439,12 @@ function plain(text) {
 
 function compact(object) {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null));
+}
+
+/* A frame as it is sent: half a character is no text that could be. */
+function toText(frame) {
+  return typeof frame === 'string' ? frame
+    : JSON.stringify(frame, (name, value) => (typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\ufffd') : value));
 }
 
 function utf8Length(text) {

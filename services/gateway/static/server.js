@@ -1,5 +1,4 @@
-/* What the console finds out of a server by plain requests, besides the frames. */
-import { STATISTICS } from './templates.js';
+/* What the pages find out of a server by plain requests, besides the frames. */
 
 const PATIENCE_MS = 10000;
 
@@ -35,6 +34,21 @@ function request(socketAddress, path) {
   return { url, headers: token ? { Authorization: `Bearer ${token}` } : {} };
 }
 
+/** Why a WebSocket of this page's own gateway did not open, where trying again would not help: 'token' (none, or one that
+ * it doesn't know), or 'user' (minimal: the token is somebody else's). */
+export async function refusal(socketAddress, protocol) {
+  const { url, headers } = request(socketAddress, '/ws/status');
+  try {
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (response.status === 401) return 'token';
+    if (protocol !== 'minimal' || !headers.Authorization || !response.ok) return null;
+    const { data } = await response.json();
+    return data.active_connections < data.max_connections ? 'user' : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Why a WebSocket to that address may not have opened, of which a browser tells its pages nothing. */
 export async function probe(socketAddress) {
   const { host, pathname } = new URL(socketAddress);
@@ -50,9 +64,9 @@ export async function probe(socketAddress) {
   }
 }
 
-/** The statistics of the server at a protocol's address, with what to say of them: { facts, note }. */
-export async function readStatistics(socketAddress, protocol) {
-  const { path, read } = STATISTICS[protocol];
+/** The statistics of the server at a protocol's address, with what to say of them: { facts, note }. `path` and `read` say
+ * where they are, and what is in them. */
+export async function readStatistics(socketAddress, { path, read }) {
   const { url, headers } = request(socketAddress, path(new URL(socketAddress)));
   try {
     const response = await fetch(url, { headers });

@@ -1,8 +1,9 @@
-/* What was said, kept for this tab (sessionStorage), so that a reload finds it again. Entries are plain objects:
+/* What was said in each conversation, kept for this tab (sessionStorage), so that a reload finds it again. Entries are plain
+ * objects:
  *
  *   { id, kind: 'question', text, queued? }      what this person asked; `queued`: it waits for the answer before it
  *   { id, kind: 'answer', state, parts, error? } state: waiting, running, stopping, then completed, failed, offline, lost,
- *                                                interrupted or cancelled; parts: { text } or { tool }, in their order;
+ *                                                interrupted, cancelled or noted; parts: { text } or { tool }, in their order;
  *                                                `unasked`: to somebody else; `again`: it is to be told anew, from its
  *                                                beginning, and is in this state if it is not
  *   { id, kind: 'other' | 'operator', text }     what others said
@@ -10,7 +11,7 @@
  *
  * In LangBot's sessions they also bear `room`, the session, and `number`, theirs in it.
  */
-const KEY = 'parley.transcript';
+const KEY = 'parley.transcript.';
 const SAVE_AFTER_MS = 300;
 
 export const UNDER_WAY = ['waiting', 'running', 'stopping'];
@@ -18,12 +19,15 @@ export const isUnderWay = (entry) => entry.kind === 'answer' && UNDER_WAY.includ
 export const textOf = (answer) => answer.parts.map((part) => part.text || '').join('');
 
 export class Transcript {
-  constructor() {
-    const kept = read();
-    this.entries = kept.entries || [];
-    this.resume = kept.resume; /* the token to go on with */
-    this.next = Math.max(0, ...this.entries.map((entry) => entry.id)) + 1;
+  constructor(name) {
+    this.#read(name);
     addEventListener('pagehide', () => this.#write());
+  }
+
+  /** Goes over to the conversation of that name, and leaves this one as it is. */
+  open(name) {
+    this.#write();
+    this.#read(name);
   }
 
   /** Adds an entry at the end, or behind another, or (null) before all others. */
@@ -62,11 +66,19 @@ export class Transcript {
     if (!this.timer) this.timer = setTimeout(() => this.#write(), SAVE_AFTER_MS);
   }
 
+  #read(name) {
+    const kept = read(name);
+    this.name = name;
+    this.entries = kept.entries || [];
+    this.resume = kept.resume; /* the token to go on with */
+    this.next = Math.max(0, ...this.entries.map((entry) => entry.id)) + 1;
+  }
+
   #write() {
     clearTimeout(this.timer);
     this.timer = 0;
     let entries = this.entries;
-    while (!write({ entries, resume: this.resume }) && entries.length) entries = entries.slice(Math.ceil(entries.length / 2));
+    while (!write(this.name, { entries, resume: this.resume }) && entries.length) entries = entries.slice(Math.ceil(entries.length / 2));
   }
 }
 
@@ -103,17 +115,18 @@ export function setTool(answer, { id, name, status, ...rest }) {
   else answer.parts.push({ tool: { id, name, status, ...rest } });
 }
 
-function read() {
+function read(name) {
   try {
-    return JSON.parse(sessionStorage.getItem(KEY)) || {};
+    return JSON.parse(sessionStorage.getItem(KEY + name)) || {};
   } catch {
     return {};
   }
 }
 
-function write(kept) {
+function write(name, kept) {
   try {
-    sessionStorage.setItem(KEY, JSON.stringify(kept));
+    if (kept.entries.length || kept.resume) sessionStorage.setItem(KEY + name, JSON.stringify(kept));
+    else sessionStorage.removeItem(KEY + name);
     return true;
   } catch {
     return false;

@@ -45,6 +45,12 @@ export class View {
     shown.show(entry);
   }
 
+  /** Says below an answer that nothing comes, until it is shown again. */
+  pause(entry) {
+    const shown = this.shown.get(entry);
+    if (shown) shown.pause();
+  }
+
   remove(entry) {
     const shown = this.shown.get(entry);
     if (shown) shown.root.remove();
@@ -108,11 +114,17 @@ class AnswerView {
 
   show(answer) {
     const running = isUnderWay(answer);
+    if (this.pausing) this.pausing.remove();
     this.root.dataset.state = answer.state;
     this.root.setAttribute('aria-busy', String(running));
     if (answer.parts.length < this.parts.length) this.#begin();
     answer.parts.forEach((part, i) => this.#showPart(part, i, running && i === answer.parts.length - 1));
     this.#showEnd(answer);
+  }
+
+  pause() {
+    this.pausing = element('p', 'note', t('pausing'));
+    this.end.append(this.pausing);
   }
 
   #begin() {
@@ -166,6 +178,7 @@ function endOf(answer) {
     case 'stopping': return [element('p', 'note', t('stopping'))];
     case 'completed': return textOf(answer) ? [action('copy', t('copyAnswer'))] : [];
     case 'cancelled': return [element('p', 'note', t('stopped')), action('again', t('askAgain'))];
+    case 'noted': return [element('p', 'note', t('noted'))];
     case 'failed': return trouble(t('failed', { error: sentence(error) }), action('again', t('tryAgain')));
     case 'offline': return trouble(t('failedOffline'), action('again', t('tryAgain')));
     case 'lost': return trouble(t('lost'), action('again', t('askAgain')));

@@ -1,0 +1,54 @@
+/* A connection that is refused, where trying again would not help: why, and the way to the setting that would mend it. */
+import { refusal } from './server.js';
+import { t } from './words.js';
+
+/* What is said, and the setting. */
+const REASONS = {
+  token: ({ token }) => [token ? 'unknownToken' : 'needsToken', 'token'],
+  user: () => ['otherUser', 'user'],
+  pipeline: () => ['noPipeline', 'pipeline'],
+};
+
+export class Refusal {
+  /** `onMend(name)`: the person would like to change that setting. */
+  constructor({ box, values, onMend }) {
+    this.box = box;
+    this.values = values;
+    this.why = null;
+    box.querySelector('button').addEventListener('click', () => onMend(REASONS[this.why](values)[1]));
+  }
+
+  set(why) {
+    this.why = why;
+    this.show();
+  }
+
+  show() {
+    this.box.hidden = !this.why;
+    if (this.why) this.box.querySelector('p').textContent = t(REASONS[this.why](this.values)[0], this.values);
+  }
+
+  /** Finds out why a connection did not open, of which the browser tells a page nothing; true if it is for good. */
+  async find(connection) {
+    return this.#is(connection, await refusal(connection.address(), connection.options.protocol));
+  }
+
+  /** Minimal takes a token with the question, too: a server that asks for one lets a page connect without. */
+  async expectToken(connection) {
+    const { protocol, token } = connection.options;
+    if (protocol === 'minimal' && !token) this.#is(connection, await refusal(connection.address(), protocol));
+  }
+
+  /* Unless it has been closed meanwhile, or asks elsewhere. */
+  #is(connection, why) {
+    if (!why || connection !== this.connection) return false;
+    this.set(why);
+    return true;
+  }
+
+  /** From now on it is about this one, of which nothing is known. */
+  forget(connection) {
+    this.connection = connection;
+    this.set(null);
+  }
+}
