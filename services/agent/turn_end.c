@@ -197,8 +197,8 @@ static void note_end(const struct turn *turn, enum log_level level, const char *
     if (turn->ended_before)
         return;
     LOG_AT(level, what, LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id), LOG_TRACE(&turn->trace),
-           LOG_INT("attempt", turn->attempt), LOG_INT("milliseconds", ms),
-           LOG_INT("bytes", turn->transcript.text.len), LOG_TEXT("reason", turn->reason.data));
+           LOG_INT("attempt", turn->attempt), LOG_INT("milliseconds", ms), LOG_INT("bytes", turn->transcript.text.len),
+           LOG_TEXT("reason", turn->reason.data));
     metric_add(metric, 1);
     metric_observe(turn->agent->metrics.turn_seconds, (double)ms / 1000);
 }
