@@ -26,9 +26,8 @@ const struct setting agent_settings_table[] = {
     {"DEMO_MODEL_URL", SETTING_TEXT, FIELD(demo_model_url), "http://127.0.0.1:8090/v1", 1, 2048, "",
      "the model that answers while OPENAI_BASE_URL is not set", false},
     {"LLM_CONTINUATION", SETTING_CHOICE, FIELD(continuation), "auto", 0, 0, "auto|prefix|vllm|ask",
-     "how the model goes on with an answer that broke off: by an assistant's message at the end (prefix; vllm: with "
-     "its "
-     "continue_final_message), or asked in words; auto: in words at OpenAI, which has nothing else, prefix elsewhere",
+     "how a model goes on with an answer that broke off: from an assistant's message at the end (prefix; vllm: as its "
+     "continue_final_message), or asked in words; auto: in words at OpenAI, else by prefix",
      false},
     {"LLM_CONNECT_TIMEOUT_MS", SETTING_INTEGER, FIELD(connect_timeout_ms), "5000", 10, HOUR_MS, "ms",
      "how long connecting to the provider may take", false},

@@ -77,7 +77,7 @@ int json_parse(const char *text, size_t len, char *reason, size_t reason_size, j
     return ERR_NONE;
 }
 
-#define ESCAPE_BYTES 6 /* of \\uXXXX */
+#define ESCAPE_BYTES 6 /* of \uXXXX */
 
 /* The code unit of an escape, or -1. */
 static long code_unit(const char *text, size_t len)
@@ -114,8 +114,20 @@ static int append_piece(const char *bytes, size_t len, void *out)
 #define DIGITS_SHORT 15
 #define DIGITS_ALL   17
 
+/* Our own times stand in every token's frame, so they are known by arithmetic: what is nearest to a whole number of
+ * 10 us, ten digits and five, needs no more. */
+#define TIME_SCALE 1e5 /* clock_wall_seconds() */
+#define TIME_END   1e10
+
+static bool is_time(double number)
+{
+    return number >= 0 && number < TIME_END && (double)(int64_t)(number * TIME_SCALE + 0.5) / TIME_SCALE == number;
+}
+
 static bool is_short(double number)
 {
+    if (is_time(number))
+        return true;
     char text[32];
     snprintf(text, sizeof text, "%.*g", DIGITS_SHORT, number);
     return strtod(text, NULL) == number;
@@ -127,9 +139,17 @@ static bool has_short_numbers(const json_t *value)
     json_t *member;
     size_t i;
     if (json_is_object(value)) {
-        json_object_foreach((json_t *)value, key, member) if (!has_short_numbers(member)) return false;
+        json_object_foreach((json_t *)value, key, member)
+        {
+            if (!has_short_numbers(member))
+                return false;
+        }
     } else if (json_is_array(value)) {
-        json_array_foreach(value, i, member) if (!has_short_numbers(member)) return false;
+        json_array_foreach(value, i, member)
+        {
+            if (!has_short_numbers(member))
+                return false;
+        }
     }
     return !json_is_real(value) || is_short(json_real_value(value));
 }

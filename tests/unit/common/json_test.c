@@ -204,6 +204,9 @@ static void writes_numbers_as_short_as_they_are(void **state)
     buf_reset(&out);
     json_append_take(&out, json_pack("[f]", 0.1 + 0.2)); /* it needs them all */
     assert_string_equal(out.data, "[0.30000000000000004]");
+    buf_reset(&out);
+    json_append_take(&out, json_pack("[f,f]", 1763712345.1234567, 1e22)); /* not a time of ours, and beyond any */
+    assert_string_equal(out.data, "[1763712345.1234567,1e22]");
     buf_deinit(&out);
 }
 
