@@ -137,22 +137,26 @@ for (const [protocol, more] of [['langbot', () => ({ pipeline: unused.pop() })],
   });
 }
 
-test('langbot: an answer that ended while the page was away is there', async () => {
+// Asks, leaves the page in mid-answer, and comes back when the model has said it all.
+async function leaveUntilItEnds() {
   const before = model.asked('long').length;
-  await open({ protocol: 'langbot', pipeline: unused.pop() });
   await ask('long');
   await growing();
   const address = page.url();
   await page.goto(`${wire.url}/docs`);
   await eventually(() => !model.asked('long')[before].isOpen);
   await page.goto(address);
+}
+
+test('langbot: an answer that ended while the page was away is there', async () => {
+  await open({ protocol: 'langbot', pipeline: unused.pop() });
+  await leaveUntilItEnds();
   await completed();
   assert.deepEqual(await kinds(), ['question', 'answer']);
   assert.deepEqual(await answers(), [WHOLE]);
 });
 
 test('minimal: what is not told again is said to be lost', async () => {
-  const before = model.asked('long').length;
   page = await browser.page('/', async (fresh) => {
     await fresh.clock.install();
     await fresh.addInitScript(() => {
@@ -160,12 +164,7 @@ test('minimal: what is not told again is said to be lost', async () => {
     });
   });
   await connected();
-  await ask('long');
-  await growing();
-  const address = page.url();
-  await page.goto(`${wire.url}/docs`);
-  await eventually(() => !model.asked('long')[before].isOpen);
-  await page.goto(address);
+  await leaveUntilItEnds();
   await connected();
   assert.deepEqual(await states(), ['waiting']);
   await page.clock.fastForward(11000);

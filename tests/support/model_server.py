@@ -13,9 +13,9 @@ message is continued: `say` sends what is missing of its text, byte for byte. It
 import asyncio
 import json
 import socket
-import threading
 import time
 
+from loop_thread import LoopThread
 from process import wait_until
 
 
@@ -266,31 +266,19 @@ class ModelServer:
         self.requests = []
         self.default = None  # a function of the request that returns a behaviour
         self._scripts = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = LoopThread()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._server = None
 
     def __enter__(self):
         self._thread.start()
-        self._server = self._run(self._loop.create_server(lambda: Connection(self), sock=self._socket, backlog=1024))
+        self._server = self._thread.run(
+            self._thread.loop.create_server(lambda: Connection(self), sock=self._socket, backlog=1024))
         return self
 
     def __exit__(self, *_error):
-        self._run(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
-
-    async def _close(self):
-        self._server.close()
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._thread.loop.call_soon_threadsafe(self._server.close)
+        self._thread.stop()
 
     @property
     def url(self):

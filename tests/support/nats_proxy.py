@@ -9,7 +9,8 @@
 """
 
 import asyncio
-import threading
+
+from loop_thread import LoopThread
 
 
 class NatsProxy:
@@ -19,30 +20,16 @@ class NatsProxy:
         self._prefix = None
         self._waiting = []  # (writer, bytes)
         self._clients = set()  # writers
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = LoopThread()
 
     def __enter__(self):
         self._thread.start()
-        server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        server = self._thread.run(asyncio.start_server(self._serve, "127.0.0.1", 0))
         self.url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return self
 
     def __exit__(self, *_error):
-        self._run(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
-
-    @staticmethod
-    async def _close():
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._thread.stop()
 
     def hold(self, prefix):
         """From now on."""
@@ -50,11 +37,11 @@ class NatsProxy:
 
     def release(self):
         """All that was held goes on, and nothing is held any more."""
-        self._loop.call_soon_threadsafe(self._release)
+        self._thread.loop.call_soon_threadsafe(self._release)
 
     def lose_answers(self):
         """The same, and all connections end before the broker can say anything more."""
-        self._loop.call_soon_threadsafe(self._lose_answers)
+        self._thread.loop.call_soon_threadsafe(self._lose_answers)
 
     def _lose_answers(self):
         self._release()
