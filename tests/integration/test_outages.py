@@ -7,12 +7,13 @@ import time
 import pytest
 
 from client import connect, eventually
+from latency import check_latencies
 from model_server import call, report_results, say
 from stack import sized
 
 SETTINGS = {"COMMAND_TIMEOUT_MS": 1500, "TURN_START_TIMEOUT_MS": 1500, "TURN_SILENCE_MS": 1000,
             "TOOL_CALL_TIMEOUT_MS": 1500, "CANCEL_TIMEOUT_MS": 1500, "JOB_ACK_WAIT_MS": 1000}
-AT_ONCE_SECONDS = sized(0.5, 3)
+AT_ONCE_SECONDS = sized(1, 3)  # below every wait of SETTINGS
 BOUND_SECONDS = sized(5, 15)
 PING_SECONDS = sized(0.050, 1.0)
 
@@ -271,8 +272,7 @@ def test_a_frozen_broker(stack, model):
                 await works(client)
             await eventually(lambda: not model.open_streams(), 30, "no stream is left open")
         assert len(times) > 50
-        times.sort()
-        assert times[int(len(times) * 0.99) - 1] < PING_SECONDS and times[-1] < 4 * PING_SECONDS, times[-5:]
+        check_latencies(times, PING_SECONDS, AT_ONCE_SECONDS)
 
     async def asked(client):
         await ask_in_vain(client, "unheard", BOUND_SECONDS)

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from client import connect, eventually
+from latency import check_latencies
 from model_server import say
 from stack import sized
 
@@ -113,10 +114,7 @@ def test_pings_are_answered_while_an_answer_runs(stack, model):
                     final = frame
             await asyncio.sleep(0.02)
         assert sent >= 50
-        times.sort()
-        # One outlier in a hundred belongs to the scheduler of the machine that the test runs on.
-        assert times[int(len(times) * 0.99) - 1] < PING_SECONDS, times[-5:]
-        assert times[-1] < 4 * PING_SECONDS, times[-5:]
+        check_latencies(times, PING_SECONDS, limit=sized(1, 4))  # the answer takes three seconds
     run(stack, scenario)
 
 

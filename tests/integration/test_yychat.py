@@ -159,14 +159,13 @@ def test_answers_come_one_after_the_other_and_pings_at_once(stack, model):
         for number_ in range(3):
             await client.ask_only(f"slow {number_}", stream=number_ != 1)
         await client.expect("processing_start")
-        asked = time.monotonic()
         await client.send({"type": "ping"})
-        pong, at = await client.receive_timed()
-        assert pong["type"] in ("pong", "stream_start") and at - asked < 0.25
-        frames = [pong]
+        frames = []
         while sum(frame["type"] in YYChat.finals for frame in frames) < 3:
             frames.append(await client.receive())
-        types = [frame["type"] for frame in frames if frame["type"] != "pong"]
+        types = [frame["type"] for frame in frames]
+        assert types.index("pong") <= 1, "stream_start may be before it"
+        types.remove("pong")
         assert types == ["stream_start", "stream_chunk", "stream_chunk", "stream_end", "processing_start",
                          "text_response", "processing_start", "stream_start", "stream_chunk", "stream_chunk",
                          "stream_end"]
