@@ -109,7 +109,9 @@ void broker_kill(struct broker *broker)
 
 void broker_freeze(struct broker *broker)
 {
+    siginfo_t stopped;
     CHECK(kill(broker->pid, SIGSTOP) == 0);
+    CHECK(waitid(P_PID, (id_t)broker->pid, &stopped, WSTOPPED) == 0); /* till then its threads may still answer */
 }
 
 void broker_thaw(struct broker *broker)

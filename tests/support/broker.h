@@ -17,7 +17,7 @@ struct broker {
 void broker_init(struct broker *broker); /* and starts it */
 void broker_start(struct broker *broker);
 void broker_kill(struct broker *broker);   /* SIGKILL; what it stored stays */
-void broker_freeze(struct broker *broker); /* SIGSTOP */
+void broker_freeze(struct broker *broker); /* SIGSTOP; returns when all of it has stopped */
 void broker_thaw(struct broker *broker);
 void broker_deinit(struct broker *broker); /* kills it and removes what it stored */
 
