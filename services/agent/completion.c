@@ -1,7 +1,7 @@
 #include "completion.h"
 
+#include "answer_reader.h"
 #include "mem.h"
-#include "sse.h"
 #include "utf8.h"
 
 #include <assert.h>
@@ -15,8 +15,6 @@
 #define RECONNECT_AFTER_MS     200
 /* How long an answer that is complete waits for its stream to end: for the usage, and to keep the connection. */
 #define LINGER_MS 500
-
-enum body_kind { BODY_UNKNOWN, BODY_EVENTS, BODY_WHOLE };
 
 struct completion {
     uv_loop_t *loop;
@@ -32,16 +30,9 @@ struct completion {
     int open_handles;
     bool retried;
 
-    enum body_kind kind;
-    struct sse sse;
-    struct buf body; /* of an error, or an answer in one piece */
-    struct provider_parser *parser;
-    uint64_t progress;    /* as the parser counts it */
-    uint64_t progress_at; /* of the loop's clock, ms: asked, or got something that was not empty */
-    bool event_came, text_came;
-
-    int err; /* of a stream that can't be gone on with */
-    struct buf reason;
+    struct answer_reader reader;
+    struct buf error_body; /* of a response that is no success */
+    struct buf reason;     /* what was said about a failure: by the provider, the reader or http_client */
 
     bool ended; /* reported or cancelled: no handler is called any more */
     int depth;  /* of our callbacks on the stack: it is freed when the last one leaves */
@@ -57,10 +48,9 @@ static void on_closed(uv_handle_t *handle)
 static void release(struct completion *completion)
 {
     provider_request_deinit(&completion->request);
-    sse_deinit(&completion->sse);
-    buf_deinit(&completion->body);
+    answer_reader_deinit(&completion->reader);
+    buf_deinit(&completion->error_body);
     buf_deinit(&completion->reason);
-    completion->options->provider->parser_free(&completion->parser);
     uv_close((uv_handle_t *)&completion->timer, on_closed);
     uv_close((uv_handle_t *)&completion->limit, on_closed);
 }
@@ -107,17 +97,14 @@ static void end(struct completion *completion, struct completion_result *result)
     completion->handlers->done(completion->arg, result);
 }
 
-static bool finished(struct completion *completion, struct provider_outcome *outcome)
-{
-    completion->options->provider->outcome(completion->parser, outcome);
-    return outcome->finished;
-}
-
-static void succeed(struct completion *completion)
+/* Does nothing where the model has not finished; whether it has. */
+static bool succeed(struct completion *completion)
 {
     struct provider_outcome outcome;
-    finished(completion, &outcome);
+    if (!answer_reader_finished(&completion->reader, &outcome))
+        return false;
     end(completion, &(struct completion_result){.outcome = &outcome});
+    return true;
 }
 
 /* "the model provider <what>: <detail>", without a detail that is empty. */
@@ -135,10 +122,11 @@ static void fail(struct completion *completion, int err, bool resumable, const c
     buf_deinit(&reason);
 }
 
-static void fail_stream(struct completion *completion)
+/* The answer can't be read on; 0: it came to nothing. */
+static void fail_answer(struct completion *completion, int err)
 {
     const char *detail = completion->reason.data ? completion->reason.data : "";
-    switch (completion->err) {
+    switch (err) {
     case ERR_REFUSED:
         fail(completion, ERR_REFUSED, false, " reported an error", detail);
         break;
@@ -146,8 +134,8 @@ static void fail_stream(struct completion *completion)
         fail(completion, ERR_TOO_LARGE, false, " sent more than is allowed", detail);
         break;
     case ERR_TIMEOUT:
-        fail(completion, ERR_TIMEOUT, completion->text_came,
-             completion->progress > 0 ? " stopped in mid-answer" : " did not answer in time", "");
+        fail(completion, ERR_TIMEOUT, completion->reader.text_came,
+             completion->reader.progress > 0 ? " stopped in mid-answer" : " did not answer in time", "");
         break;
     default:
         fail(completion, ERR_INVALID, false, "'s answer is not understood", detail);
@@ -160,72 +148,8 @@ static void fail_stream(struct completion *completion)
 static void on_text(void *arg, const char *text, size_t len)
 {
     struct completion *completion = arg;
-    completion->text_came = true;
     if (!completion->ended)
         completion->handlers->text(completion->arg, text, len);
-}
-
-static const struct provider_sink sink = {on_text};
-
-static void note_progress(struct completion *completion)
-{
-    struct provider_outcome outcome;
-    finished(completion, &outcome);
-    if (outcome.progress == completion->progress)
-        return;
-    completion->progress = outcome.progress;
-    completion->progress_at = uv_now(completion->loop);
-}
-
-/* What is sent only to keep the connection alive, whatever it is, keeps http_client's deadlines from passing. */
-static bool is_stalled(const struct completion *completion)
-{
-    const struct completion_options *options = completion->options;
-    int64_t limit_ms = completion->progress > 0 ? options->stall_timeout_ms : options->first_token_timeout_ms;
-    uint64_t quiet_ms = uv_now(completion->loop) - completion->progress_at;
-    return limit_ms > 0 && quiet_ms > (uint64_t)limit_ms;
-}
-
-static void on_event(void *arg, const char *type, const char *data, size_t len)
-{
-    struct completion *completion = arg;
-    if (completion->ended || completion->err)
-        return;
-    completion->err = completion->options->provider->parse(completion->parser, type, data, len, &completion->reason);
-    if (completion->err)
-        return;
-    completion->event_came = true;
-    note_progress(completion);
-}
-
-static void take_events(struct completion *completion, const char *bytes, size_t len)
-{
-    int err = sse_feed(&completion->sse, bytes, len, on_event, completion);
-    if (err && !completion->err) {
-        completion->err = err;
-        buf_printf(&completion->reason, "an event has more than %zu bytes", completion->options->max_event_bytes);
-    }
-}
-
-static void take_whole(struct completion *completion, const char *bytes, size_t len)
-{
-    size_t limit = completion->options->max_event_bytes;
-    if (len <= limit - completion->body.len) {
-        buf_append(&completion->body, bytes, len);
-        return;
-    }
-    completion->err = ERR_TOO_LARGE;
-    buf_printf(&completion->reason, "its answer has more than %zu bytes", limit);
-}
-
-/* Some servers stream nothing and answer in one piece. No line of an event stream that means anything begins with a
- * brace, so this is told by the first byte, whatever the content type claims. */
-static enum body_kind kind_of(const char *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (!strchr(" \t\r\n", bytes[i]) || bytes[i] == '\0')
-            return bytes[i] == '{' ? BODY_WHOLE : BODY_EVENTS;
-    return BODY_UNKNOWN; /* and white space before an event stream or JSON is nothing */
 }
 
 static void on_linger(uv_timer_t *timer)
@@ -239,11 +163,8 @@ static void on_linger(uv_timer_t *timer)
 static void on_limit(uv_timer_t *timer)
 {
     struct completion *completion = timer->data;
-    struct provider_outcome outcome;
     enter(completion);
-    if (finished(completion, &outcome))
-        succeed(completion);
-    else
+    if (!succeed(completion))
         fail(completion, ERR_TIMEOUT, false, " took too long", "");
     leave(completion);
 }
@@ -251,20 +172,12 @@ static void on_limit(uv_timer_t *timer)
 static void take_answer(struct completion *completion, const char *bytes, size_t len)
 {
     struct provider_outcome outcome;
-    if (completion->kind == BODY_UNKNOWN)
-        completion->kind = kind_of(bytes, len);
-    if (completion->kind == BODY_WHOLE)
-        take_whole(completion, bytes, len);
-    else if (completion->kind == BODY_EVENTS)
-        take_events(completion, bytes, len);
+    int err = answer_reader_feed(&completion->reader, bytes, len, uv_now(completion->loop));
     if (completion->ended)
-        return;
-    bool is_finished = finished(completion, &outcome);
-    if (!completion->err && !is_finished && is_stalled(completion))
-        completion->err = ERR_TIMEOUT;
-    if (completion->err)
-        fail_stream(completion);
-    else if (is_finished && !uv_is_active((uv_handle_t *)&completion->timer))
+        return; /* the text handler has cancelled it */
+    if (err)
+        fail_answer(completion, err);
+    else if (answer_reader_finished(&completion->reader, &outcome) && !uv_is_active((uv_handle_t *)&completion->timer))
         uv_timer_start(&completion->timer, on_linger, LINGER_MS, 0);
 }
 
@@ -274,15 +187,15 @@ static void fail_status(struct completion *completion, int status)
 {
     char what[32];
     snprintf(what, sizeof what, " answered %d", status);
-    completion->options->provider->error(completion->body.data, completion->body.len, &completion->reason);
+    completion->options->provider->error(completion->error_body.data, completion->error_body.len, &completion->reason);
     const char *detail = completion->reason.data ? completion->reason.data : "";
     fail(completion, ERR_REFUSED, false, what, status == 401 ? "the key of this service is refused" : detail);
 }
 
 static void take_error(struct completion *completion, int status, const char *bytes, size_t len)
 {
-    size_t room = ERROR_BODY_MAX_BYTES - completion->body.len;
-    buf_append(&completion->body, bytes, len < room ? len : room);
+    size_t room = ERROR_BODY_MAX_BYTES - completion->error_body.len;
+    buf_append(&completion->error_body, bytes, len < room ? len : room);
     if (len > room)
         fail_status(completion, status);
 }
@@ -328,7 +241,7 @@ static int64_t retry_delay_ms(const struct completion *completion, const struct 
 static void retry(struct completion *completion, struct buf *body, int64_t delay_ms)
 {
     completion->retried = true;
-    buf_reset(&completion->body);
+    buf_reset(&completion->error_body);
     buf_move(&completion->request.body, body);
     uv_timer_start(&completion->timer, on_retry, (uint64_t)delay_ms, 0);
 }
@@ -336,25 +249,24 @@ static void retry(struct completion *completion, struct buf *body, int64_t delay
 /* The transfer is over, and the answer is not complete. */
 static void fail_transfer(struct completion *completion, const struct http_result *result)
 {
-    completion->err = result->err;
+    bool event_came = completion->reader.event_came;
     if (result->err == ERR_INVALID)
         buf_append_text(&completion->reason, result->text);
     if (result->status != 0 && !is_success(result->status))
         fail_status(completion, result->status);
     else if (result->err == ERR_TIMEOUT || result->err == ERR_INVALID)
-        fail_stream(completion);
+        fail_answer(completion, result->err);
     else if (result->status == 0)
         fail(completion, result->err, false, " could not be reached", result->text);
-    else if (result->err || (completion->event_came && completion->kind == BODY_EVENTS))
-        fail(completion, ERR_CLOSED, completion->event_came, "'s answer broke off", "");
+    else if (result->err || event_came)
+        fail(completion, ERR_CLOSED, event_came, "'s answer broke off", "");
     else
-        fail_stream(completion);
+        fail_answer(completion, ERR_NONE);
 }
 
 static void on_done(void *arg, const struct http_result *result)
 {
     struct completion *completion = arg;
-    struct provider_outcome outcome;
     int64_t delay_ms = retry_delay_ms(completion, result);
     completion->http = NULL;
     uv_timer_stop(&completion->timer);
@@ -363,15 +275,12 @@ static void on_done(void *arg, const struct http_result *result)
         return;
     }
     enter(completion);
-    if (completion->kind == BODY_WHOLE && !result->err)
-        on_event(completion, "message", completion->body.data, completion->body.len);
+    int err = result->err ? ERR_NONE : answer_reader_end(&completion->reader);
     if (completion->ended)
         ; /* the text handler has cancelled it */
-    else if (completion->err)
-        fail_stream(completion);
-    else if (finished(completion, &outcome))
-        succeed(completion);
-    else
+    else if (err)
+        fail_answer(completion, err);
+    else if (!succeed(completion))
         fail_transfer(completion, result);
     leave(completion);
 }
@@ -384,7 +293,7 @@ static void ask(struct completion *completion)
     const char *headers[sizeof request->headers / sizeof *request->headers + 1] = {0};
     for (size_t i = 0; i < header_max && request->headers[i].len > 0; i++)
         headers[i] = request->headers[i].data;
-    completion->progress_at = uv_now(completion->loop);
+    answer_reader_asked(&completion->reader, uv_now(completion->loop));
     completion->http = http_send(completion->client,
                                  &(struct http_options){.method = "POST",
                                                         .url = request->url.data,
@@ -422,8 +331,7 @@ struct completion *completion_start(struct http_client *client, uv_loop_t *loop,
     completion->timer.data = completion->limit.data = completion;
     completion->open_handles = 2;
     uv_timer_start(&completion->limit, on_limit, (uint64_t)options->total_timeout_ms, 0);
-    sse_init(&completion->sse, options->max_event_bytes);
-    completion->parser = options->provider->parser_new(&sink, completion, options->max_call_bytes);
+    answer_reader_init(&completion->reader, options, on_text, completion, &completion->reason);
     options->provider->request(&options->endpoint, prompt, &completion->request);
     if (trace && trace_is_set(trace))
         add_trace(&completion->request, trace);
