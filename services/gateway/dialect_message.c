@@ -12,13 +12,16 @@ static bool is_same(struct dialect_span text, const char *word)
     return text.data && strlen(word) == text.len && memcmp(text.data, word, text.len) == 0;
 }
 
-const struct dialect_handler *dialect_find_handler(const struct dialect_handler *handlers, size_t count,
-                                                   const struct dialect_client *client, struct dialect_span type)
+bool dialect_handle(const struct dialect_message *message, const struct dialect_handler *handlers, size_t count,
+                    struct dialect_span type)
 {
-    for (size_t i = 0; i < count; i++)
-        if (is_same(type, handlers[i].type) && (client->extended || !handlers[i].extension))
-            return &handlers[i];
-    return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (is_same(type, handlers[i].type) && (message->client->extended || !handlers[i].extension)) {
+            handlers[i].handle(message);
+            return true;
+        }
+    }
+    return false;
 }
 
 void dialect_on_cancel(const struct dialect_message *message)

@@ -22,9 +22,9 @@ struct dialect_handler {
     const char *help; /* one line; NULL: none */
 };
 
-/* The one for messages of this type; NULL: none. */
-const struct dialect_handler *dialect_find_handler(const struct dialect_handler *handlers, size_t count,
-                                                   const struct dialect_client *client, struct dialect_span type);
+/* Has it handled by the one for messages of this type. False: there is none. */
+bool dialect_handle(const struct dialect_message *message, const struct dialect_handler *handlers, size_t count,
+                    struct dialect_span type);
 /* The handler of the extension's {"type":"cancel"}. */
 void dialect_on_cancel(const struct dialect_message *message);
 

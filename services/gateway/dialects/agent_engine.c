@@ -127,14 +127,9 @@ static void decode(const struct dialect_client *client, const struct dialect_con
         return;
     }
     struct dialect_span type = dialect_get_text(message.object, "type");
-    const struct dialect_handler *handler =
-        dialect_find_handler(handlers, sizeof handlers / sizeof *handlers, client, type);
-    if (handler)
-        handler->handle(&message);
-    else if (type.data)
-        add_error(out, context->now, "Unknown message type: ", type.data, type.len);
-    else
-        refuse(&message, "Unknown message type: None");
+    struct dialect_span named = type.data ? type : dialect_span_of("None");
+    if (!dialect_handle(&message, handlers, sizeof handlers / sizeof *handlers, type))
+        add_error(out, context->now, "Unknown message type: ", named.data, named.len);
     json_decref(message.object);
 }
 

@@ -160,11 +160,7 @@ static void decode(const struct dialect_client *client, const struct dialect_con
         return;
     }
     struct dialect_span type = dialect_get_text(message.object, "type");
-    const struct dialect_handler *handler =
-        dialect_find_handler(handlers, sizeof handlers / sizeof *handlers, client, type);
-    if (handler)
-        handler->handle(&message);
-    else
+    if (!dialect_handle(&message, handlers, sizeof handlers / sizeof *handlers, type))
         add_error(out, context->now, "未知的消息类型: ", type.data ? type : dialect_span_of("None"));
     json_decref(message.object);
 }

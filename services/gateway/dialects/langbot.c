@@ -157,11 +157,7 @@ static void decode(const struct dialect_client *client, const struct dialect_con
         return;
     }
     struct dialect_span type = type_of(message.object);
-    const struct dialect_handler *handler =
-        dialect_find_handler(handlers, sizeof handlers / sizeof *handlers, client, type);
-    if (handler)
-        handler->handle(&message);
-    else
+    if (!dialect_handle(&message, handlers, sizeof handlers / sizeof *handlers, type))
         add_error(out, "Unknown message type: ", type.data ? type : dialect_span_of("None"));
     json_decref(message.object);
 }

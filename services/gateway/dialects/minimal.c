@@ -120,11 +120,7 @@ static void decode(const struct dialect_client *client, const struct dialect_con
         return;
     }
     struct dialect_span type = dialect_get_text(message.object, "type");
-    const struct dialect_handler *handler =
-        dialect_find_handler(handlers, sizeof handlers / sizeof *handlers, client, type);
-    if (handler)
-        handler->handle(&message);
-    else
+    if (!dialect_handle(&message, handlers, sizeof handlers / sizeof *handlers, type))
         ask(&message);
     json_decref(message.object);
 }

@@ -180,15 +180,12 @@ static void read_object(const struct dialect_message *message)
 {
     double now = message->context->now;
     struct dialect_span type = dialect_get_text(message->object, "type");
-    const struct dialect_handler *handler = dialect_find_handler(handlers, HANDLER_COUNT, message->client, type);
     if (!type.data)
         add_message_error(message->out, now, "Invalid message format", dialect_span_of(""));
     else if (is_from_another(message))
         add_message_error(message->out, now, "Client ID mismatch", dialect_span_of(""));
-    else if (!handler)
+    else if (!dialect_handle(message, handlers, HANDLER_COUNT, type))
         add_message_error(message->out, now, "Unknown message type: ", type);
-    else
-        handler->handle(message);
 }
 
 static void decode(const struct dialect_client *client, const struct dialect_context *context, const char *bytes,
