@@ -35,6 +35,8 @@ static enum splice_verdict judge(struct splice *splice, const struct buf *said, 
             continue;
         if (len > splice->held.len && !ended)
             return SPLICE_OPEN;
+        if (splice->held.len < OVERLAP_MIN)
+            continue;
         splice->overlap = smaller(len, splice->held.len);
         return SPLICE_FITS;
     }

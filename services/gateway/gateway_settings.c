@@ -65,7 +65,7 @@ const struct setting gateway_settings_table[] = {
     {"CANCEL_TIMEOUT_MS", SETTING_INTEGER, FIELD(cancel_timeout_ms), "3000", 100, 60000, "ms",
      "how long a client waits at most for its cancellation to be confirmed", false},
     {"TOOL_CALL_TIMEOUT_MS", SETTING_INTEGER, FIELD(tool_call_timeout_ms), "30000", 100, 600000, "ms",
-     "how long a tool called by a client may take", false},
+     "how long a tool call is waited for", false},
     {"CONTACT_APOLOGY", SETTING_TEXT, FIELD(contact_apology), "抱歉，我暂时无法处理您的请求，请稍后再试。", 1, 4096, "",
      "what a contact is told in place of an answer that failed, where the routers' configuration has no words", false},
     {0},

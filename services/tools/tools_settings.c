@@ -8,7 +8,8 @@
 
 const struct setting tools_settings_table[] = {
     {"TOOL_TIMEOUT_MS", SETTING_INTEGER, FIELD(timeout_ms), "10000", 10, 600000, "ms",
-     "how long one tool call may run, where neither the tool nor the caller sets a shorter time", false},
+     "how long one tool call may run, where the tool has no time of its own; never longer than its caller waits",
+     false},
     {"TOOL_MAX_OUTPUT", SETTING_INTEGER, FIELD(max_output), "65536", 64, 4194304, "bytes",
      "size of one call's result; a tool that writes more is stopped, and its call fails", false},
     {"TOOL_MAX_ARGUMENTS", SETTING_INTEGER, FIELD(max_arguments), "65536", 64, 1048576, "bytes",

@@ -74,6 +74,14 @@ static void test_the_end_in_the_middle_of_a_repetition(void **state)
     assert_joins(SAID, "the lazy dog", "");
 }
 
+static void test_a_few_last_words_are_no_repetition(void **state)
+{
+    (void)state;
+    assert_joins("The first is 42. So the second is 42", ".", ".");
+    assert_joins("The first is 42. So the second is 42", " 42.", " 42.");
+    assert_joins(SAID, "The", "The");
+}
+
 static void test_another_answer(void **state)
 {
     (void)state;
@@ -85,8 +93,11 @@ static void test_another_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_goes_on_is_kept), cmocka_unit_test(test_the_last_words_again),
-        cmocka_unit_test(test_all_of_it_again),      cmocka_unit_test(test_the_end_in_the_middle_of_a_repetition),
+        cmocka_unit_test(test_what_goes_on_is_kept),
+        cmocka_unit_test(test_the_last_words_again),
+        cmocka_unit_test(test_all_of_it_again),
+        cmocka_unit_test(test_the_end_in_the_middle_of_a_repetition),
+        cmocka_unit_test(test_a_few_last_words_are_no_repetition),
         cmocka_unit_test(test_another_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
