@@ -5,12 +5,14 @@
 #include "subjects.h"
 #include "utf8.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_MS   1000
-#define ASKS_MAX 2 /* of a gateway that is silent: it may have been busy, or the question lost */
+#define GATHER_MS 150 /* for what all gateways have to say */
+#define ASK_MS    1000
+#define ASKS_MAX  2 /* of a gateway that is silent: it may have been busy, or the question lost */
 
 struct takeover {
     struct takeover_options options;
@@ -19,6 +21,8 @@ struct takeover {
     struct takeover **slot;
     struct buf record; /* packed; the arena is used by others meanwhile */
     struct segments_reading *reading;
+    struct bus_subscription *answers; /* of all gateways */
+    struct alarm gathered;
     struct bus_request *request;
     int asks;
     struct takeover_result result;
@@ -27,6 +31,8 @@ struct takeover {
 static void takeover_free(struct takeover *takeover)
 {
     segments_cancel(&takeover->reading);
+    bus_unsubscribe(&takeover->answers);
+    alarm_clear(takeover->options.alarms, &takeover->gathered);
     bus_request_cancel(&takeover->request);
     buf_deinit(&takeover->record);
     free(takeover);
@@ -61,7 +67,7 @@ static void clamp_offsets(struct transcript *transcript)
             transcript->steps[i].offset = transcript->text.len;
 }
 
-static void take_delivered(struct takeover *takeover, const Parley__Delivered *delivered)
+static void take_text(struct takeover *takeover, const Parley__Delivered *delivered)
 {
     struct buf *text = &takeover->options.transcript->text;
     size_t len = delivered->text.len;
@@ -81,8 +87,30 @@ static void take_delivered(struct takeover *takeover, const Parley__Delivered *d
         takeover->result.err = ERR_NONE;
         break;
     }
-    takeover->result.sent = len;
-    takeover->result.steps = delivered->steps;
+}
+
+/* NULL: it knows nothing of this turn. */
+static const Parley__Delivered *unpack_delivered(struct takeover *takeover, const struct bus_message *reply)
+{
+    Parley__Delivered *delivered;
+    int err = wire_unpack(takeover->options.arena, &parley__delivered__descriptor, reply->data, reply->len, &delivered);
+
+    return err == ERR_NONE && delivered->known ? delivered : NULL;
+}
+
+static void pack_request(const struct takeover *takeover, struct buf *out)
+{
+    Parley__DeliveredRequest message = PARLEY__DELIVERED_REQUEST__INIT;
+
+    message.turn = (char *)takeover->options.turn;
+    message.attempt = takeover->options.attempt;
+    wire_pack(&message.base, out);
+}
+
+static void give_up(struct takeover *takeover, int err)
+{
+    takeover->result.err = err;
+    finish(takeover);
 }
 
 static void ask_gateway(struct takeover *takeover);
@@ -90,43 +118,70 @@ static void ask_gateway(struct takeover *takeover);
 static void on_delivered(void *arg, int err, const struct bus_message *reply)
 {
     struct takeover *takeover = arg;
-    Parley__Delivered *delivered;
 
     if (err == ERR_TIMEOUT && takeover->asks < ASKS_MAX) {
         ask_gateway(takeover);
         return;
     }
     /* No answer: the gateway is gone, and with it what it had. */
-    if (err == ERR_NONE &&
-        wire_unpack(takeover->options.arena, &parley__delivered__descriptor, reply->data, reply->len, &delivered) ==
-            ERR_NONE &&
-        delivered->known)
-        take_delivered(takeover, delivered);
+    const Parley__Delivered *delivered = err == ERR_NONE ? unpack_delivered(takeover, reply) : NULL;
+    if (delivered != NULL) {
+        take_text(takeover, delivered);
+        takeover->result.sent = delivered->text.len;
+        takeover->result.steps = delivered->steps;
+    }
     finish(takeover);
 }
 
 static void ask_gateway(struct takeover *takeover)
 {
-    Parley__DeliveredRequest message = PARLEY__DELIVERED_REQUEST__INIT;
     struct buf payload = {0};
     char subject[SUBJECT_SIZE];
+
+    takeover->asks++;
+    pack_request(takeover, &payload);
+    snprintf(subject, sizeof subject, SUBJECT_DELIVERED, takeover->options.gateway);
+    int err =
+        bus_request(takeover->options.bus, subject, NULL, &payload, ASK_MS, on_delivered, takeover, &takeover->request);
+    buf_deinit(&payload);
+    if (err != ERR_NONE)
+        give_up(takeover, err);
+}
+
+static void on_delivered_anywhere(void *arg, const struct bus_message *reply)
+{
+    struct takeover *takeover = arg;
+    const Parley__Delivered *delivered = unpack_delivered(takeover, reply);
+
+    if (delivered != NULL)
+        take_text(takeover, delivered);
+}
+
+static void on_gathered(void *arg)
+{
+    struct takeover *takeover = arg;
+
+    bus_unsubscribe(&takeover->answers);
+    ask_gateway(takeover);
+}
+
+static void ask_all_gateways(struct takeover *takeover)
+{
+    struct buf payload = {0};
+    char reply[SUBJECT_SIZE];
 
     if (takeover->options.gateway == NULL) {
         finish(takeover);
         return;
     }
-    takeover->asks++;
-    message.turn = (char *)takeover->options.turn;
-    message.attempt = takeover->options.attempt;
-    wire_pack(&message.base, &payload);
-    snprintf(subject, sizeof subject, SUBJECT_DELIVERED, takeover->options.gateway);
-    int err =
-        bus_request(takeover->options.bus, subject, NULL, &payload, ASK_MS, on_delivered, takeover, &takeover->request);
-    buf_deinit(&payload);
-    if (err != ERR_NONE) {
-        takeover->result.err = err;
-        finish(takeover);
-    }
+    snprintf(reply, sizeof reply, SUBJECT_DELIVERED_REPLY, takeover->options.turn, takeover->options.attempt);
+    takeover->answers = bus_subscribe(takeover->options.bus, reply, NULL, on_delivered_anywhere, takeover);
+    pack_request(takeover, &payload);
+    int err = bus_publish(takeover->options.bus, SUBJECT_DELIVERED_ALL, reply, NULL, &payload);
+    if (err != ERR_NONE)
+        give_up(takeover, err);
+    else
+        alarm_set(takeover->options.alarms, &takeover->gathered, GATHER_MS, on_gathered, takeover);
 }
 
 /* ---- What was recorded */
@@ -146,8 +201,7 @@ static void read_rest(struct takeover *takeover, int err)
     takeover->result.err = err;
     err = unpack_record(takeover, &record);
     if (err != ERR_NONE) {
-        takeover->result.err = err;
-        finish(takeover);
+        give_up(takeover, err);
         return;
     }
     if (takeover->result.err == ERR_NONE)
@@ -155,7 +209,7 @@ static void read_rest(struct takeover *takeover, int err)
     transcript_load_steps(transcript, record->steps, record->n_steps, transcript->text.len);
     if (record->length != transcript->text.len)
         takeover->result.err = ERR_NOT_FOUND;
-    ask_gateway(takeover);
+    ask_all_gateways(takeover);
 }
 
 static void on_segments(void *arg, int err)
@@ -163,12 +217,10 @@ static void on_segments(void *arg, int err)
     struct takeover *takeover = arg;
 
     takeover->result.segments = (uint32_t)(takeover->options.transcript->text.len / SEGMENT_BYTES);
-    if (err == ERR_NONE || err == ERR_NOT_FOUND) {
+    if (err == ERR_NONE || err == ERR_NOT_FOUND)
         read_rest(takeover, err);
-    } else {
-        takeover->result.err = err;
-        finish(takeover);
-    }
+    else
+        give_up(takeover, err);
 }
 
 void takeover_start(const struct takeover_options *options, struct buf *packed, takeover_handler *done, void *arg,

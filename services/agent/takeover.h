@@ -1,18 +1,22 @@
-/* Going on with a turn that another attempt has begun: its text and steps are read back from the checkpoint, and the
- * gateway is asked what its client already has, for that must neither be taken back nor said again. */
+/* Going on with a turn that another attempt has begun: its text and steps are read back from the checkpoint, and
+ * gateways are asked what clients already have, for that must neither be taken back nor said again. First all of them,
+ * as a client may have moved and a room has members anywhere; what comes within a moment counts. Then the one through
+ * which it was asked, which is waited for and has the last word. */
 #ifndef PARLEY_TAKEOVER_H
 #define PARLEY_TAKEOVER_H
 
+#include "alarm.h"
 #include "bus.h"
 #include "transcript.h"
 #include "wire.h"
 
 struct takeover_options { /* all lent until it has ended */
     struct bus *bus;
+    struct alarms *alarms;
     struct wire_arena *arena;
     const char *turn;
     uint32_t attempt;    /* ours */
-    const char *gateway; /* NULL: none is asked */
+    const char *gateway; /* through which it was asked; NULL: none is asked */
     struct transcript *transcript;
 };
 
@@ -20,7 +24,7 @@ struct takeover_result {
     int err;           /* ERR_NOT_FOUND: text is missing that the record tells of, and no gateway has it either;
                           ERR_INVALID: it is no text; any other: store or broker can't be reached */
     uint32_t segments; /* written ones that hold what the transcript's text begins with */
-    size_t sent;       /* what the gateway has: bytes of text, */
+    size_t sent;       /* what that gateway has: bytes of text, */
     uint32_t steps;    /* and step events */
 };
 

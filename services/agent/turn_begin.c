@@ -196,6 +196,7 @@ void turn_enter_loading(struct turn *turn)
 {
     const struct takeover_options options = {
         .bus = turn->agent->bus,
+        .alarms = turn->agent->alarms,
         .arena = turn->agent->arena,
         .turn = turn->id,
         .attempt = turn->attempt,

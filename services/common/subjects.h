@@ -19,6 +19,8 @@
  * | parley.conn.<gateway>                     | Events                                   | agent         | the gateway                 |
  * | parley.room.<room>                        | Events                                   | agent, router | every gateway with members  |
  * | parley.gateway.<gateway>.delivered        | DeliveredRequest → Delivered             | agent         | the gateway                 |
+ * | parley.gateway.delivered                  | DeliveredRequest → Delivered             | agent         | every gateway               |
+ * | parley.delivered.<turn>.<attempt>         | Delivered, reply to a DeliveredRequest   | gateway       | the agent that asked        |
  * | parley.gateway.stats                      | StatsRequest → GatewayStats              | gateway       | every gateway               |
  * | parley.gateway.<gateway>.stats.<n>        | GatewayStats, reply to a StatsRequest    | gateway       | the gateway that asked      |
  * | parley.turn.<turn>                        | TurnControl → TurnControlReply           | gateway       | the agent that runs it      |
@@ -51,6 +53,8 @@
 #define SUBJECT_GATEWAY_TURN_EVENTS    "parley.conn.%s.>"            /* gateway */
 #define SUBJECT_ROOM                   "parley.room.%s"              /* room */
 #define SUBJECT_DELIVERED              "parley.gateway.%s.delivered" /* gateway */
+#define SUBJECT_DELIVERED_ALL          "parley.gateway.delivered"
+#define SUBJECT_DELIVERED_REPLY        "parley.delivered.%s.%" PRIu32 /* turn, attempt */
 #define SUBJECT_GATEWAY_STATS          "parley.gateway.stats"
 #define SUBJECT_GATEWAY_STATS_REPLY    "parley.gateway.%s.stats.%s"        /* gateway, number */
 #define SUBJECT_GATEWAY_STATS_ASKER    "parley.gateway.%12[0-9a-f].stats." /* for sscanf(): whose reply subject it is */

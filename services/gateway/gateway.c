@@ -79,6 +79,7 @@ static void subscribe(struct gateway *gateway)
     gateway->turn_events = bus_subscribe(bus, subject, NULL, on_event, gateway);
     snprintf(subject, sizeof subject, SUBJECT_DELIVERED, id);
     gateway->delivered = bus_subscribe(bus, subject, NULL, on_delivered, gateway);
+    gateway->delivered_all = bus_subscribe(bus, SUBJECT_DELIVERED_ALL, NULL, on_delivered, gateway);
     snprintf(subject, sizeof subject, SUBJECT_GATEWAY_STATS_REPLY, id, "*");
     gateway->stats = bus_subscribe(bus, subject, NULL, on_stats, gateway);
     gateway->stats_requests = bus_subscribe(bus, SUBJECT_GATEWAY_STATS, NULL, on_stats_request, gateway);
@@ -218,6 +219,7 @@ void gateway_stop(struct gateway *gateway)
     bus_unsubscribe(&gateway->events);
     bus_unsubscribe(&gateway->turn_events);
     bus_unsubscribe(&gateway->delivered);
+    bus_unsubscribe(&gateway->delivered_all);
     bus_unsubscribe(&gateway->stats);
     bus_unsubscribe(&gateway->stats_requests);
     rooms_stop(gateway);

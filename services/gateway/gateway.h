@@ -62,7 +62,7 @@ struct gateway {
     struct frames scratch; /* the occasion at hand */
     struct buf frame;      /* the frame at hand */
 
-    struct bus_subscription *events, *turn_events, *delivered, *stats, *stats_requests;
+    struct bus_subscription *events, *turn_events, *delivered, *delivered_all, *stats, *stats_requests;
     uv_timer_t tick, heartbeat;
     int64_t drain_deadline_ms; /* monotonic; 0: not draining */
     bool stopped;              /* gateway_stop() */

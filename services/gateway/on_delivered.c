@@ -1,12 +1,16 @@
 /* DeliveredRequest: an agent takes a turn over, and asks what its client has been sent already, or will be.
  *
- *   subject   SUBJECT_DELIVERED, of this gateway
+ *   subject   SUBJECT_DELIVERED, of this gateway, through which it was asked; and SUBJECT_DELIVERED_ALL, as others may
+ *             have it by now: where its client has moved to, or where members of its room are
  *   from      an agent
- *   answers   Delivered: the text held here; or that the turn is not known here, as when its client has gone
- *   broken    logged, and answered with "not known" */
+ *   answers   Delivered: the text held here; or that the turn is not known here, as when its client has gone. Asked
+ * with all others: nothing then broken    logged, and answered with "not known" */
 #include "log.h"
+#include "subjects.h"
 #include "turn.h"
 #include "turn.pb-c.h"
+
+#include <string.h>
 
 static void reply_delivered(struct gateway *gateway, const char *subject, const struct turn *turn)
 {
@@ -40,5 +44,8 @@ void on_delivered(void *arg, const struct bus_message *message)
     /* What it is told must stay true: from here on its predecessor adds nothing. */
     if (turn && answer_hear(&turn->answer, request->attempt))
         turn_heard(turn);
-    reply_delivered(gateway, message->reply, turn && (turn->followers || !turn->cancel) ? turn : NULL);
+    if (turn && !turn->followers && turn->cancel)
+        turn = NULL;
+    if (turn || strcmp(message->subject, SUBJECT_DELIVERED_ALL) != 0)
+        reply_delivered(gateway, message->reply, turn);
 }

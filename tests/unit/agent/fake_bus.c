@@ -2,11 +2,19 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
+
+struct bus_subscription {
+    char subject[192];
+    bus_handler *handler;
+    void *arg;
+};
 
 struct fake_message fake_messages[FAKE_BUS_MAX];
 size_t fake_message_count;
 size_t fake_max_payload;
 int fake_publish_error;
+static struct bus_subscription subscriptions[FAKE_BUS_MAX]; /* those without a handler are free */
 
 void fake_bus_reset(void)
 {
@@ -14,6 +22,7 @@ void fake_bus_reset(void)
         buf_deinit(&fake_messages[i].payload);
     for (size_t i = 0; i < FAKE_BUS_MAX; i++)
         fake_messages[i] = (struct fake_message){0};
+    memset(subscriptions, 0, sizeof subscriptions);
     fake_message_count = 0;
     fake_max_payload = 1 << 20;
     fake_publish_error = ERR_NONE;
@@ -64,6 +73,42 @@ void bus_request_cancel(struct bus_request **request)
     if (*request != NULL)
         ((struct fake_message *)*request)->waiting = false;
     *request = NULL;
+}
+
+struct bus_subscription *bus_subscribe(struct bus *bus, const char *subject, const char *queue, bus_handler *handler,
+                                       void *arg)
+{
+    struct bus_subscription *subscription = subscriptions;
+
+    (void)bus;
+    (void)queue;
+    while (subscription->handler != NULL)
+        subscription++;
+    assert(subscription < subscriptions + FAKE_BUS_MAX);
+    snprintf(subscription->subject, sizeof subscription->subject, "%s", subject);
+    subscription->handler = handler;
+    subscription->arg = arg;
+    return subscription;
+}
+
+void bus_unsubscribe(struct bus_subscription **subscription)
+{
+    if (*subscription != NULL)
+        (*subscription)->handler = NULL;
+    *subscription = NULL;
+}
+
+bool fake_bus_send(const char *subject, const void *data, size_t len)
+{
+    const struct bus_message message = {.subject = subject, .data = data, .len = len};
+
+    for (size_t i = 0; i < FAKE_BUS_MAX; i++) {
+        if (subscriptions[i].handler != NULL && strcmp(subscriptions[i].subject, subject) == 0) {
+            subscriptions[i].handler(subscriptions[i].arg, &message);
+            return true;
+        }
+    }
+    return false;
 }
 
 size_t bus_max_payload(const struct bus *bus)

@@ -22,6 +22,8 @@ extern size_t fake_max_payload;
 extern int fake_publish_error; /* what publishing and requesting answer */
 
 void fake_bus_reset(void);
+/* To who has subscribed to that; false: nobody has. */
+bool fake_bus_send(const char *subject, const void *data, size_t len);
 /* Answers request `index`; `err` ERR_NONE: with these bytes. */
 void fake_bus_reply(size_t index, int err, const void *data, size_t len);
 

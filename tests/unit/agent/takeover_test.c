@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 struct fixture {
+    uv_loop_t loop;
+    struct alarms *alarms;
     struct wire_arena *arena;
     struct transcript transcript;
     struct takeover *takeover;
@@ -32,6 +34,8 @@ static int setup(void **state)
     static struct fixture f;
 
     f = (struct fixture){.arena = wire_arena_new(8 << 20)};
+    uv_loop_init(&f.loop);
+    f.alarms = alarms_new(&f.loop);
     fake_store_reset();
     fake_bus_reset();
     *state = &f;
@@ -43,6 +47,9 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     takeover_cancel(&f->takeover);
+    alarms_free(&f->alarms);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
     fake_store_run();
     fake_store_reset();
     fake_bus_reset();
@@ -51,11 +58,16 @@ static int teardown(void **state)
     return 0;
 }
 
-static void start(struct fixture *f, uint32_t segments, const char *rest, const char *gateway)
+/* Until all gateways are asked. */
+static void begin(struct fixture *f, uint32_t segments, const char *rest, const char *gateway)
 {
     Parley__TurnRecord record = PARLEY__TURN_RECORD__INIT;
-    struct takeover_options options = {
-        .arena = f->arena, .turn = "turn", .gateway = gateway, .transcript = &f->transcript};
+    struct takeover_options options = {.alarms = f->alarms,
+                                       .arena = f->arena,
+                                       .turn = "turn",
+                                       .attempt = 2,
+                                       .gateway = gateway,
+                                       .transcript = &f->transcript};
     struct buf packed = {0};
 
     record.segments = segments;
@@ -66,16 +78,45 @@ static void start(struct fixture *f, uint32_t segments, const char *rest, const 
     fake_store_run();
 }
 
-static void deliver(const char *text, uint32_t steps)
+static void gather(struct fixture *f)
+{
+    while (fake_message_count == 1)
+        uv_run(&f->loop, UV_RUN_ONCE);
+}
+
+/* Until the one through which it was asked is asked, or none is. */
+static void start(struct fixture *f, uint32_t segments, const char *rest, const char *gateway)
+{
+    begin(f, segments, rest, gateway);
+    gather(f);
+}
+
+static void pack_delivered(const char *text, uint32_t steps, struct buf *out)
 {
     Parley__Delivered delivered = PARLEY__DELIVERED__INIT;
-    struct buf packed = {0};
 
     delivered.known = true;
     delivered.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
     delivered.steps = steps;
-    wire_pack(&delivered.base, &packed);
-    fake_bus_reply(0, ERR_NONE, packed.data, packed.len);
+    wire_pack(&delivered.base, out);
+}
+
+static bool deliver_from_another(const char *text)
+{
+    struct buf packed = {0};
+
+    pack_delivered(text, 1, &packed);
+    bool heard = fake_bus_send("parley.delivered.turn.2", packed.data, packed.len);
+    buf_deinit(&packed);
+    return heard;
+}
+
+static void deliver(const char *text, uint32_t steps)
+{
+    struct buf packed = {0};
+
+    pack_delivered(text, steps, &packed);
+    fake_bus_reply(1, ERR_NONE, packed.data, packed.len);
     buf_deinit(&packed);
 }
 
@@ -92,7 +133,8 @@ static void test_the_recorded_text_is_longer(void **state)
     struct fixture *f = *state;
 
     start(f, 0, "hello world", "gateway");
-    assert_string_equal(fake_messages[0].subject, "parley.gateway.gateway.delivered");
+    assert_string_equal(fake_messages[0].subject, "parley.gateway.delivered");
+    assert_string_equal(fake_messages[1].subject, "parley.gateway.gateway.delivered");
     deliver("hello", 2);
     assert_text(f, "hello world");
     assert_int_equal(f->result.sent, 5);
@@ -119,12 +161,49 @@ static void test_what_was_delivered_is_never_taken_back(void **state)
     assert_int_equal(f->result.segments, 0);
 }
 
+static void test_another_gateway_has_more(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f, 0, "hello", "gateway");
+    assert_true(deliver_from_another("hello world"));
+    gather(f);
+    assert_false(deliver_from_another("too late"));
+    deliver("hello", 0);
+    assert_text(f, "hello world");
+    assert_int_equal(f->result.sent, 5);
+    assert_int_equal(f->result.steps, 0);
+}
+
+static void test_only_another_gateway_knows_it(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f, 0, "hello", "gateway");
+    assert_true(deliver_from_another("hello world"));
+    gather(f);
+    fake_bus_reply(1, ERR_NO_RESPONDERS, NULL, 0);
+    assert_text(f, "hello world");
+    assert_int_equal(f->result.sent, 0);
+}
+
+static void test_the_askers_gateway_has_the_last_word(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f, 0, "hello", "gateway");
+    assert_true(deliver_from_another("good bye"));
+    gather(f);
+    deliver("hello world", 0);
+    assert_text(f, "hello world");
+}
+
 static void test_a_gateway_that_is_gone(void **state)
 {
     struct fixture *f = *state;
 
     start(f, 0, "hello", "gateway");
-    fake_bus_reply(0, ERR_NO_RESPONDERS, NULL, 0);
+    fake_bus_reply(1, ERR_NO_RESPONDERS, NULL, 0);
     assert_text(f, "hello");
     assert_int_equal(f->result.sent, 0);
 }
@@ -134,10 +213,10 @@ static void test_a_silent_gateway_is_asked_twice(void **state)
     struct fixture *f = *state;
 
     start(f, 0, "hello", "gateway");
-    fake_bus_reply(0, ERR_TIMEOUT, NULL, 0);
-    assert_int_equal(f->calls, 0);
-    assert_int_equal(fake_message_count, 2);
     fake_bus_reply(1, ERR_TIMEOUT, NULL, 0);
+    assert_int_equal(f->calls, 0);
+    assert_int_equal(fake_message_count, 3);
+    fake_bus_reply(2, ERR_TIMEOUT, NULL, 0);
     assert_text(f, "hello");
     assert_int_equal(f->result.sent, 0);
 }
@@ -207,6 +286,9 @@ int main(void)
         TEST(test_the_recorded_text_is_longer),
         TEST(test_the_delivered_text_is_longer),
         TEST(test_what_was_delivered_is_never_taken_back),
+        TEST(test_another_gateway_has_more),
+        TEST(test_only_another_gateway_knows_it),
+        TEST(test_the_askers_gateway_has_the_last_word),
         TEST(test_a_gateway_that_is_gone),
         TEST(test_a_silent_gateway_is_asked_twice),
         TEST(test_segments_are_put_together),
