@@ -10,6 +10,13 @@
 
 #define RETRY_MS 1000
 
+/* What grows, and how much of it is in segments. */
+struct stream {
+    enum segmented what;
+    const struct buf *bytes;
+    uint32_t segments;
+};
+
 struct checkpoint {
     struct checkpoint_options options;
     struct checkpoint_handlers handlers;
@@ -17,11 +24,12 @@ struct checkpoint {
     Parley__TurnState state;
     const char *reason;
     uint64_t claim_revision;
-    uint64_t revision;         /* of the record */
-    uint64_t segment_revision; /* of a stale segment that stands where the next one goes; STORE_NEW: none */
-    uint32_t segments;
-    bool dirty; /* the record lacks something */
-    bool ended; /* lost, or can't be written at all */
+    uint64_t revision; /* of the record */
+    struct stream text, steps;
+    struct stream *writing;    /* whose next segment is being written */
+    uint64_t segment_revision; /* of a stale segment that stands where that goes; STORE_NEW: none */
+    bool dirty;                /* the record lacks something */
+    bool ended;                /* lost, or can't be written at all */
     struct store_call *call;
     struct alarm alarm;
 };
@@ -52,14 +60,17 @@ static void fail(struct checkpoint *checkpoint, int err)
 
 /* ---- Segments */
 
-static const char *segment_text(const struct checkpoint *checkpoint)
+static ProtobufCBinaryData rest_of(const struct stream *stream)
 {
-    return checkpoint->options.transcript->text.data + (size_t)checkpoint->segments * SEGMENT_BYTES;
+    size_t kept = (size_t)stream->segments * SEGMENT_BYTES;
+    if (stream->bytes->len == kept)
+        return (ProtobufCBinaryData){0};
+    return (ProtobufCBinaryData){stream->bytes->len - kept, (uint8_t *)stream->bytes->data + kept};
 }
 
 static void segment_written(struct checkpoint *checkpoint)
 {
-    checkpoint->segments++;
+    checkpoint->writing->segments++;
     checkpoint->segment_revision = STORE_NEW;
     advance(checkpoint);
 }
@@ -75,7 +86,7 @@ static void on_segment_read(void *arg, int err, const void *value, size_t len, u
     if (err != ERR_NONE && err != ERR_NOT_FOUND) {
         fail(checkpoint, err);
     } else if (err == ERR_NONE && since_claim && len == SEGMENT_BYTES &&
-               memcmp(value, segment_text(checkpoint), len) == 0) {
+               memcmp(value, rest_of(checkpoint->writing).data, len) == 0) {
         segment_written(checkpoint);
     } else {
         checkpoint->segment_revision = err == ERR_NONE ? revision : STORE_NEW;
@@ -94,7 +105,7 @@ static void on_segment_written(void *arg, int err, uint64_t revision, bool dupli
     (void)duplicate;
     if (err == ERR_CONFLICT) {
         char key[SEGMENT_KEY_SIZE];
-        segment_key(checkpoint->options.turn, checkpoint->segments, key);
+        segment_key(checkpoint->options.turn, checkpoint->writing->what, checkpoint->writing->segments, key);
         store_call_get(checkpoint->options.bus, BUCKET_TURNS, key, on_segment_read, checkpoint, &checkpoint->call);
     } else if (err != ERR_NONE) {
         fail(checkpoint, err);
@@ -103,13 +114,16 @@ static void on_segment_written(void *arg, int err, uint64_t revision, bool dupli
     }
 }
 
-static void write_segment(struct checkpoint *checkpoint)
+static void write_segment(struct checkpoint *checkpoint, struct stream *stream)
 {
     struct buf value = {0};
     char key[SEGMENT_KEY_SIZE];
 
-    segment_key(checkpoint->options.turn, checkpoint->segments, key);
-    buf_append(&value, segment_text(checkpoint), SEGMENT_BYTES);
+    if (checkpoint->writing != stream)
+        checkpoint->segment_revision = STORE_NEW;
+    checkpoint->writing = stream;
+    segment_key(checkpoint->options.turn, stream->what, stream->segments, key);
+    buf_append(&value, rest_of(stream).data, SEGMENT_BYTES);
     store_call_put(checkpoint->options.bus, BUCKET_TURNS, key, checkpoint->segment_revision, &value, on_segment_written,
                    checkpoint, &checkpoint->call);
     buf_deinit(&value);
@@ -176,23 +190,32 @@ static void on_record_written(void *arg, int err, uint64_t revision, bool duplic
         advance(checkpoint);
 }
 
+static bool is_sealed(const struct checkpoint *checkpoint)
+{
+    return checkpoint->state != PARLEY__TURN_STATE__TURN_STATE_RUNNING &&
+           checkpoint->state != PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED;
+}
+
 static void write_record(struct checkpoint *checkpoint)
 {
     const struct transcript *transcript = checkpoint->options.transcript;
-    size_t kept = (size_t)checkpoint->segments * SEGMENT_BYTES;
+    bool sealed = is_sealed(checkpoint);
     Parley__TurnRecord record = PARLEY__TURN_RECORD__INIT;
     struct stored_steps steps;
     struct buf value = {0};
 
-    stored_steps_init(&steps, transcript);
+    stored_steps_init(&steps, transcript, sealed ? 0 : transcript->packed_count);
     record.turn = (char *)checkpoint->options.turn;
     record.state = checkpoint->state;
     record.attempt = checkpoint->options.attempt;
-    record.segments = checkpoint->segments;
-    if (transcript->text.len > kept)
-        record.text = (ProtobufCBinaryData){transcript->text.len - kept, (uint8_t *)transcript->text.data + kept};
+    record.segments = checkpoint->text.segments;
+    record.text = rest_of(&checkpoint->text);
     record.length = transcript->text.len;
-    record.n_steps = transcript->step_count;
+    if (!sealed) {
+        record.step_segments = checkpoint->steps.segments;
+        record.packed_steps = rest_of(&checkpoint->steps);
+    }
+    record.n_steps = steps.count;
     record.steps = steps.pointers;
     if (checkpoint->reason != NULL)
         record.reason = (ProtobufCBinaryData){strlen(checkpoint->reason), (uint8_t *)checkpoint->reason};
@@ -212,13 +235,13 @@ static void write_record(struct checkpoint *checkpoint)
 /* Takes the next step of writing what is to be written, unless one is under way. */
 static void advance(struct checkpoint *checkpoint)
 {
-    const struct buf *text = &checkpoint->options.transcript->text;
-
     if (checkpoint->call != NULL || checkpoint->ended || !checkpoint->dirty)
         return;
     alarm_clear(checkpoint->options.alarms, &checkpoint->alarm);
-    if (text->len - (size_t)checkpoint->segments * SEGMENT_BYTES >= SEGMENT_BYTES)
-        write_segment(checkpoint);
+    if (rest_of(&checkpoint->text).len >= SEGMENT_BYTES)
+        write_segment(checkpoint, &checkpoint->text);
+    else if (rest_of(&checkpoint->steps).len >= SEGMENT_BYTES && !is_sealed(checkpoint))
+        write_segment(checkpoint, &checkpoint->steps);
     else
         write_record(checkpoint);
 }
@@ -236,7 +259,9 @@ struct checkpoint *checkpoint_new(const struct checkpoint_options *options, uint
     checkpoint->state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
     checkpoint->claim_revision = checkpoint->revision = revision;
     checkpoint->segment_revision = STORE_NEW;
-    checkpoint->segments = segments;
+    checkpoint->text = (struct stream){SEGMENTED_TEXT, &options->transcript->text, segments};
+    checkpoint->steps = (struct stream){SEGMENTED_STEPS, &options->transcript->packed,
+                                        (uint32_t)(options->transcript->packed.len / SEGMENT_BYTES)};
     return checkpoint;
 }
 

@@ -1,5 +1,6 @@
 /* A turn's record in the turns bucket, kept at most an interval behind the transcript. One write is under way at a
- * time; text goes into segments of a fixed size, each written once and before the record that counts it.
+ * time; text and packed steps go into segments of a fixed size, each written once and before the record that counts it.
+ * The last record, the sealed one, has all steps in itself, so that its readers need nothing else.
  *
  * The record is ours as long as nobody else has written it. Where a write finds it changed, it is read: if it still
  * names our attempt, a write of ours had been done after all (or somebody left a cancellation there), else the turn is
@@ -38,7 +39,7 @@ struct checkpoint_handlers {
 struct checkpoint;
 
 /* `revision` is that of our claim. The first `segments` segments are written already, and hold what the transcript's
- * text begins with. */
+ * text begins with; so are all that its packed steps fill. */
 struct checkpoint *checkpoint_new(const struct checkpoint_options *options, uint64_t revision, uint32_t segments,
                                   const struct checkpoint_handlers *handlers, void *arg);
 void checkpoint_free(struct checkpoint **checkpoint); /* NULL inside is allowed */

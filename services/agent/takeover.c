@@ -192,33 +192,55 @@ static int unpack_record(struct takeover *takeover, Parley__TurnRecord **out)
                        takeover->record.len, out);
 }
 
-/* After the segments: `err` tells whether all could be read. */
-static void read_rest(struct takeover *takeover, int err)
+static int read_rest(struct takeover *takeover)
 {
     struct transcript *transcript = takeover->options.transcript;
     Parley__TurnRecord *record;
+    int err = unpack_record(takeover, &record);
 
-    takeover->result.err = err;
-    err = unpack_record(takeover, &record);
-    if (err != ERR_NONE) {
-        give_up(takeover, err);
-        return;
-    }
+    if (err != ERR_NONE)
+        return err;
     if (takeover->result.err == ERR_NONE)
         buf_append(&transcript->text, record->text.data, record->text.len);
-    transcript_load_steps(transcript, record->steps, record->n_steps, transcript->text.len);
     if (record->length != transcript->text.len)
         takeover->result.err = ERR_NOT_FOUND;
-    ask_all_gateways(takeover);
+    if (record->packed_steps.len >= SEGMENT_BYTES)
+        return ERR_INVALID;
+    buf_append(&transcript->packed, record->packed_steps.data, record->packed_steps.len);
+    err = transcript_load_packed(transcript, takeover->options.arena);
+    if (err == ERR_NONE)
+        err = unpack_record(takeover, &record); /* again, as the arena holds one message at a time */
+    if (err == ERR_NONE)
+        transcript_load_steps(transcript, record->steps, record->n_steps);
+    return err;
 }
 
-static void on_segments(void *arg, int err)
+static void on_steps_read(void *arg, int err)
 {
     struct takeover *takeover = arg;
 
-    takeover->result.segments = (uint32_t)(takeover->options.transcript->text.len / SEGMENT_BYTES);
+    if (err == ERR_NONE)
+        err = read_rest(takeover);
+    if (err == ERR_NONE)
+        ask_all_gateways(takeover);
+    else
+        give_up(takeover, err);
+}
+
+/* Where text is missing, a gateway may have it. */
+static void on_text_read(void *arg, int err)
+{
+    struct takeover *takeover = arg;
+    const struct takeover_options *options = &takeover->options;
+    Parley__TurnRecord *record;
+
+    takeover->result.segments = (uint32_t)(options->transcript->text.len / SEGMENT_BYTES);
+    takeover->result.err = err;
     if (err == ERR_NONE || err == ERR_NOT_FOUND)
-        read_rest(takeover, err);
+        err = unpack_record(takeover, &record);
+    if (err == ERR_NONE)
+        segments_read(options->bus, options->turn, SEGMENTED_STEPS, 0, record->step_segments,
+                      &options->transcript->packed, on_steps_read, takeover, &takeover->reading);
     else
         give_up(takeover, err);
 }
@@ -240,8 +262,8 @@ void takeover_start(const struct takeover_options *options, struct buf *packed, 
         finish(takeover);
         return;
     }
-    segments_read(options->bus, options->turn, 0, record->segments, &options->transcript->text, on_segments, takeover,
-                  &takeover->reading);
+    segments_read(options->bus, options->turn, SEGMENTED_TEXT, 0, record->segments, &options->transcript->text,
+                  on_text_read, takeover, &takeover->reading);
 }
 
 void takeover_cancel(struct takeover **takeover)

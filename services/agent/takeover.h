@@ -21,8 +21,8 @@ struct takeover_options { /* all lent until it has ended */
 };
 
 struct takeover_result {
-    int err;           /* ERR_NOT_FOUND: text is missing that the record tells of, and no gateway has it either;
-                          ERR_INVALID: it is no text; any other: store or broker can't be reached */
+    int err;           /* ERR_NOT_FOUND: text is missing that the record tells of, and no gateway has it either, or
+                          steps are; ERR_INVALID: it is no text; any other: store or broker can't be reached */
     uint32_t segments; /* written ones that hold what the transcript's text begins with */
     size_t sent;       /* what that gateway has: bytes of text, */
     uint32_t steps;    /* and step events */

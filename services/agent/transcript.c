@@ -16,6 +16,7 @@ void transcript_deinit(struct transcript *transcript)
     }
     free(transcript->steps);
     buf_deinit(&transcript->text);
+    buf_deinit(&transcript->packed);
     *transcript = (struct transcript){0};
 }
 
@@ -34,7 +35,7 @@ struct step *transcript_add(struct transcript *transcript, uint32_t round, const
     return step;
 }
 
-void transcript_finish(struct transcript *transcript, size_t index, bool ok, const void *result, size_t len)
+static void finish(struct transcript *transcript, size_t index, bool ok, const void *result, size_t len)
 {
     struct step *step = &transcript->steps[index];
 
@@ -43,6 +44,26 @@ void transcript_finish(struct transcript *transcript, size_t index, bool ok, con
     step->ok = ok;
     buf_append(&step->result, result, len);
     transcript->step_bytes += len;
+}
+
+static void pack_steps(struct transcript *transcript)
+{
+    Parley__ToolSteps message = PARLEY__TOOL_STEPS__INIT;
+    struct stored_steps steps;
+
+    stored_steps_init(&steps, transcript, transcript->packed_count);
+    message.n_steps = steps.count;
+    message.steps = steps.pointers;
+    wire_pack(&message.base, &transcript->packed);
+    stored_steps_deinit(&steps);
+    transcript->packed_count = transcript->step_count;
+}
+
+void transcript_finish(struct transcript *transcript, size_t index, bool ok, const void *result, size_t len)
+{
+    finish(transcript, index, ok, result, len);
+    if (transcript_round_finished(transcript))
+        pack_steps(transcript);
 }
 
 uint32_t transcript_round(const struct transcript *transcript)
@@ -110,15 +131,15 @@ struct step_event transcript_event(const struct transcript *transcript, uint32_t
     }
 }
 
-void stored_steps_init(struct stored_steps *stored, const struct transcript *transcript)
+void stored_steps_init(struct stored_steps *stored, const struct transcript *transcript, size_t first)
 {
-    *stored = (struct stored_steps){0};
-    if (transcript->step_count == 0)
+    *stored = (struct stored_steps){.count = transcript->step_count - first};
+    if (stored->count == 0)
         return;
-    stored->items = mem_alloc(transcript->step_count * sizeof *stored->items);
-    stored->pointers = mem_alloc(transcript->step_count * sizeof(Parley__ToolStep *));
-    for (size_t i = 0; i < transcript->step_count; i++) {
-        const struct step *step = &transcript->steps[i];
+    stored->items = mem_alloc(stored->count * sizeof *stored->items);
+    stored->pointers = mem_alloc(stored->count * sizeof(Parley__ToolStep *));
+    for (size_t i = 0; i < stored->count; i++) {
+        const struct step *step = &transcript->steps[first + i];
         Parley__ToolStep *item = &stored->items[i];
         parley__tool_step__init(item);
         item->round = step->round;
@@ -140,24 +161,43 @@ void stored_steps_deinit(struct stored_steps *stored)
     *stored = (struct stored_steps){0};
 }
 
-void transcript_load_steps(struct transcript *transcript, Parley__ToolStep *const *steps, size_t count, size_t text_len)
+/* So that another can follow. */
+static void finish_round(struct transcript *transcript)
 {
     static const char lost[] = "the result was lost";
-    size_t offset = 0;
+
+    for (size_t i = transcript_round_begin(transcript); i < transcript->step_count; i++)
+        if (!transcript->steps[i].finished)
+            finish(transcript, i, false, lost, sizeof lost - 1);
+}
+
+void transcript_load_steps(struct transcript *transcript, Parley__ToolStep *const *steps, size_t count)
+{
+    size_t offset = transcript_tail(transcript);
 
     for (size_t i = 0; i < count; i++) {
         const Parley__ToolStep *from = steps[i];
-        if (i > 0 && from->round != steps[i - 1]->round) {
-            for (size_t j = transcript_round_begin(transcript); j < i; j++)
-                if (!transcript->steps[j].finished)
-                    transcript_finish(transcript, j, false, lost, sizeof lost - 1);
-        }
+        if (from->round != transcript_round(transcript))
+            finish_round(transcript);
         if (from->offset > offset)
-            offset = from->offset < text_len ? (size_t)from->offset : text_len;
+            offset = from->offset < transcript->text.len ? (size_t)from->offset : transcript->text.len;
         struct step *step =
             transcript_add(transcript, from->round, from->call, from->name, from->arguments.data, from->arguments.len);
         step->offset = offset;
         if (from->finished)
-            transcript_finish(transcript, i, from->ok, from->result.data, from->result.len);
+            finish(transcript, transcript->step_count - 1, from->ok, from->result.data, from->result.len);
     }
+}
+
+int transcript_load_packed(struct transcript *transcript, struct wire_arena *arena)
+{
+    Parley__ToolSteps *steps;
+    int err =
+        wire_unpack(arena, &parley__tool_steps__descriptor, transcript->packed.data, transcript->packed.len, &steps);
+
+    if (err != ERR_NONE)
+        return err;
+    transcript_load_steps(transcript, steps->steps, steps->n_steps);
+    transcript->packed_count = transcript->step_count;
+    return ERR_NONE;
 }

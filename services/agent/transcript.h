@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "turn.pb-c.h"
+#include "wire.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +28,8 @@ struct transcript {
     struct step *steps;
     size_t step_count;
     size_t step_bytes; /* of all arguments and results */
+    struct buf packed; /* the first steps, all finished, as they are stored; it only grows */
+    size_t packed_count;
 };
 
 void transcript_deinit(struct transcript *transcript);
@@ -51,16 +54,18 @@ struct step_event {
 uint32_t transcript_event_count(const struct transcript *transcript);
 struct step_event transcript_event(const struct transcript *transcript, uint32_t number);
 
-/* The steps as they are stored; their texts are the transcript's. */
+/* The steps from `first` on as they are stored; their texts are the transcript's. */
 struct stored_steps {
     Parley__ToolStep *items;
-    Parley__ToolStep **pointers; /* `step_count` of them */
+    Parley__ToolStep **pointers;
+    size_t count;
 };
-void stored_steps_init(struct stored_steps *stored, const struct transcript *transcript);
+void stored_steps_init(struct stored_steps *stored, const struct transcript *transcript, size_t first);
 void stored_steps_deinit(struct stored_steps *stored);
-/* Copies stored steps into a transcript without any. What can't be (an earlier round left unfinished, text offsets that
- * run backwards or beyond `text_len`) is put right. */
-void transcript_load_steps(struct transcript *transcript, Parley__ToolStep *const *steps, size_t count,
-                           size_t text_len);
+/* Copies stored steps to the transcript's end, whose text is whole. What can't be (an earlier round left unfinished,
+ * text offsets that run backwards or beyond the text) is put right. */
+void transcript_load_steps(struct transcript *transcript, Parley__ToolStep *const *steps, size_t count);
+/* The same for those in `packed`, which holds nothing else; before all others. ERR_INVALID: it does. */
+int transcript_load_packed(struct transcript *transcript, struct wire_arena *arena) MUST_CHECK;
 
 #endif

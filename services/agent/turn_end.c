@@ -99,7 +99,7 @@ static void pack_report(void *arg, struct buf *out)
     Parley__TurnDone done = PARLEY__TURN_DONE__INIT;
     struct stored_steps steps;
 
-    stored_steps_init(&steps, &turn->transcript);
+    stored_steps_init(&steps, &turn->transcript, 0);
     kept.turn = (char *)turn->id;
     kept.question = job->question;
     kept.answer = (ProtobufCBinaryData){turn->transcript.text.len, (uint8_t *)turn->transcript.text.data};
@@ -108,7 +108,7 @@ static void pack_report(void *arg, struct buf *out)
     kept.started_ms = turn->started_ms;
     kept.answer_id = job->message_id;
     kept.ended_ms = clock_wall_ms();
-    kept.n_steps = turn->transcript.step_count;
+    kept.n_steps = steps.count;
     kept.steps = steps.pointers;
     done.conversation = job->conversation;
     done.turn = &kept;

@@ -11,17 +11,18 @@
 struct segments_reading {
     struct bus *bus;
     const char *turn;
+    enum segmented what;
     uint32_t next, end;
-    struct buf *text;
+    struct buf *out;
     segments_handler *done;
     void *arg;
     struct segments_reading **slot;
     struct store_call *call;
 };
 
-void segment_key(const char *turn, uint32_t number, char out[SEGMENT_KEY_SIZE])
+void segment_key(const char *turn, enum segmented what, uint32_t number, char out[SEGMENT_KEY_SIZE])
 {
-    snprintf(out, SEGMENT_KEY_SIZE, "%s.%" PRIu32, turn, number);
+    snprintf(out, SEGMENT_KEY_SIZE, "%s.%s%" PRIu32, turn, what == SEGMENTED_STEPS ? "s" : "", number);
 }
 
 static void finish(struct segments_reading *reading, int err)
@@ -44,7 +45,7 @@ static void on_segment(void *arg, int err, const void *value, size_t len, uint64
         finish(reading, err);
         return;
     }
-    buf_append(reading->text, value, len);
+    buf_append(reading->out, value, len);
     reading->next++;
     read_next(reading);
 }
@@ -56,16 +57,23 @@ static void read_next(struct segments_reading *reading)
         finish(reading, ERR_NONE);
         return;
     }
-    segment_key(reading->turn, reading->next, key);
+    segment_key(reading->turn, reading->what, reading->next, key);
     store_call_get(reading->bus, BUCKET_TURNS, key, on_segment, reading, &reading->call);
 }
 
-void segments_read(struct bus *bus, const char *turn, uint32_t first, uint32_t end, struct buf *text,
-                   segments_handler *done, void *arg, struct segments_reading **slot)
+void segments_read(struct bus *bus, const char *turn, enum segmented what, uint32_t first, uint32_t end,
+                   struct buf *out, segments_handler *done, void *arg, struct segments_reading **slot)
 {
     struct segments_reading *reading = mem_alloc(sizeof *reading);
-    *reading = (struct segments_reading){
-        .bus = bus, .turn = turn, .next = first, .end = end, .text = text, .done = done, .arg = arg, .slot = slot};
+    *reading = (struct segments_reading){.bus = bus,
+                                         .turn = turn,
+                                         .what = what,
+                                         .next = first,
+                                         .end = end,
+                                         .out = out,
+                                         .done = done,
+                                         .arg = arg,
+                                         .slot = slot};
     *slot = reading;
     read_next(reading);
 }

@@ -88,8 +88,8 @@ static void read_segments(struct recovery *recovery, const Parley__TurnRecord *r
         return;
     }
     recovery->offset = first * (uint64_t)SEGMENT_BYTES;
-    segments_read(turn->gateway->service->bus, turn->id, first, record->segments, &recovery->text, on_segments,
-                  recovery, &recovery->reading);
+    segments_read(turn->gateway->service->bus, turn->id, SEGMENTED_TEXT, first, record->segments, &recovery->text,
+                  on_segments, recovery, &recovery->reading);
 }
 
 /* ---- Looking into the conversation, where the record is not kept any more */

@@ -18,8 +18,9 @@ int recover_first_segment(const Parley__TurnRecord *record, uint64_t known, uint
  * there. */
 bool recover_find_turn(const Parley__Conversation *conversation, const char *turn, Parley__TurnRecord *out) MUST_CHECK;
 
-/* Takes in what an ended turn's record says besides its text: the tool steps that are missing, who answered and when,
- * its number in the room, the end. */
+/* Takes in what an ended turn's record says besides its text: the tool steps that are missing (of one that was
+ * cancelled with no agent there, only those of its last round), who answered and when, its number in the room, the end.
+ */
 void recover_apply_end(struct answer *answer, const Parley__TurnRecord *record);
 
 #endif

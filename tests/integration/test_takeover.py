@@ -6,8 +6,9 @@ import time
 import pytest
 
 from client import connect, eventually
-from model_server import say
+from model_server import call, say
 from stack import Stack
+from tool_file import command_tools
 
 ACK_WAIT_MS = 1500
 TEXT = [f"{n:03}é😀 " for n in range(150)]
@@ -147,3 +148,27 @@ def test_a_frozen_agent_that_wakes_up_adds_nothing(stack, model):
                 break
         return more
     asyncio.run(scenario())
+
+
+def test_what_tools_said_is_not_asked_again(model, tmp_path):
+    """However much it is: the next agent reads it back from the store."""
+    tools = command_tools(tmp_path, {"big": f"""echo called >> {tmp_path}/calls
+        printf '"'; head -c 60000 /dev/zero | tr '\\0' x; printf '"'"""})
+    model.script("remembers", call(("big", {})), call(("big", {}), ("big", {})), say(TEXT, delay=0.02))
+
+    async def scenario(stack):
+        async with connect(stack.url) as client:
+            await client.ask_only("remembers")
+            text = await read_pieces(client, 40)
+            [first] = stack.of("agent")
+            await asyncio.to_thread(stack.add, "agent")
+            first.kill()
+            rest = await client.collect(60)
+            assert rest.final["type"] == "stream_end" and text + rest.text == "".join(TEXT)
+
+    with Stack(model=model, TOOLS_CONFIG=tools, JOB_ACK_WAIT_MS=ACK_WAIT_MS) as stack:
+        stack.start(router=1, agent=1, tools=1, gateway=1)
+        asyncio.run(scenario(stack))
+    assert (tmp_path / "calls").read_text(encoding="utf-8").count("called") == 3
+    assert model.asked("remembers")[-1].prefix
+    assert model.asked("remembers")[-1].tool_results() == [f'"{"x" * 60000}"'] * 3

@@ -202,6 +202,65 @@ static void test_long_text_goes_into_segments(void **state)
     assert_record(f, PARLEY__TURN_STATE__TURN_STATE_RUNNING);
 }
 
+static void add_step(struct fixture *f, uint32_t round, size_t bytes)
+{
+    struct buf result = {0};
+
+    for (size_t i = 0; i < bytes; i++)
+        buf_append_char(&result, (char)('a' + i % 26));
+    transcript_add(&f->transcript, round, "call", "tool", "{}", 2);
+    transcript_finish(&f->transcript, f->transcript.step_count - 1, true, result.data, result.len);
+    checkpoint_hurry(f->checkpoint);
+    fake_store_run();
+    buf_deinit(&result);
+}
+
+static const Parley__TurnRecord *read_record(struct fixture *f)
+{
+    const struct fake_entry *entry = fake_store_find("turn");
+    Parley__TurnRecord *record;
+
+    assert_int_equal(
+        wire_unpack(f->arena, &parley__turn_record__descriptor, entry->value.data, entry->value.len, &record),
+        ERR_NONE);
+    return record;
+}
+
+static void test_steps_go_into_segments_and_into_the_sealed_record(void **state)
+{
+    struct fixture *f = *state;
+    const struct buf *packed = &f->transcript.packed;
+
+    add_step(f, 1, 10);
+    assert_int_equal(read_record(f)->step_segments, 0);
+    add_step(f, 2, 2 * SEGMENT_BYTES);
+    assert_int_equal(fake_puts, 1 + 3);
+    const Parley__TurnRecord *record = read_record(f);
+    assert_int_equal(record->step_segments, 2);
+    assert_int_equal(record->n_steps, 0);
+    assert_int_equal(record->packed_steps.len, packed->len - 2 * SEGMENT_BYTES);
+    assert_memory_equal(record->packed_steps.data, packed->data + 2 * SEGMENT_BYTES, record->packed_steps.len);
+    assert_memory_equal(fake_store_find("turn.s0")->value.data, packed->data, SEGMENT_BYTES);
+    assert_memory_equal(fake_store_find("turn.s1")->value.data, packed->data + SEGMENT_BYTES, SEGMENT_BYTES);
+
+    transcript_add(&f->transcript, 3, "call", "tool", "{}", 2);
+    grow(f, 10);
+    checkpoint_hurry(f->checkpoint);
+    fake_store_run();
+    assert_int_equal(fake_puts, 5);
+    record = read_record(f);
+    assert_int_equal(record->n_steps, 1);
+    assert_false(record->steps[0]->finished);
+
+    transcript_finish(&f->transcript, 2, true, "1", 1);
+    checkpoint_seal(f->checkpoint, PARLEY__TURN_STATE__TURN_STATE_COMPLETED, NULL);
+    fake_store_run();
+    record = read_record(f);
+    assert_int_equal(record->n_steps, 3);
+    assert_int_equal(record->step_segments, 0);
+    assert_int_equal(record->packed_steps.len, 0);
+}
+
 static void test_a_dead_attempts_segment_is_overwritten(void **state)
 {
     struct fixture *f = *state;
@@ -351,6 +410,7 @@ int main(void)
         TEST(test_text_is_written_within_the_interval),
         TEST(test_one_write_at_a_time),
         TEST(test_long_text_goes_into_segments),
+        TEST(test_steps_go_into_segments_and_into_the_sealed_record),
         TEST(test_a_dead_attempts_segment_is_overwritten),
         TEST(test_a_later_attempts_segment_is_left_alone),
         TEST(test_a_segment_that_was_written_after_all),

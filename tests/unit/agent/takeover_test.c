@@ -236,6 +236,78 @@ static void test_segments_are_put_together(void **state)
     assert_int_equal(f->transcript.text.len, 2 * SEGMENT_BYTES + 3);
 }
 
+/* A turn with a large step in segments, a small one in the record, and one that runs. */
+static void pack_steps(struct transcript *before, uint32_t segments, struct buf *out)
+{
+    Parley__TurnRecord record = PARLEY__TURN_RECORD__INIT;
+    struct stored_steps running;
+    char large[SEGMENT_BYTES] = "";
+
+    transcript_add(before, 1, "first", "tool", "{}", 2);
+    transcript_finish(before, 0, true, large, sizeof large);
+    transcript_add(before, 2, "second", "tool", "{}", 2);
+    transcript_finish(before, 1, false, "no", 2);
+    transcript_add(before, 3, "third", "tool", "{}", 2);
+    fake_store_write("turn.s0", before->packed.data, SEGMENT_BYTES);
+    stored_steps_init(&running, before, before->packed_count);
+    record.step_segments = segments;
+    record.packed_steps.data = (uint8_t *)before->packed.data + SEGMENT_BYTES;
+    record.packed_steps.len = before->packed.len - SEGMENT_BYTES;
+    record.n_steps = running.count;
+    record.steps = running.pointers;
+    wire_pack(&record.base, out);
+    stored_steps_deinit(&running);
+}
+
+static void take_over_steps(struct fixture *f, struct transcript *before, uint32_t segments)
+{
+    const struct takeover_options options = {.arena = f->arena, .turn = "turn", .transcript = &f->transcript};
+    struct buf packed = {0};
+
+    pack_steps(before, segments, &packed);
+    takeover_start(&options, &packed, on_takeover, f, &f->takeover);
+    fake_store_run();
+    assert_int_equal(f->calls, 1);
+}
+
+static void test_steps_are_put_together(void **state)
+{
+    struct fixture *f = *state;
+    struct transcript before = {0};
+
+    take_over_steps(f, &before, 1);
+    assert_int_equal(f->result.err, ERR_NONE);
+    assert_int_equal(f->transcript.step_count, 3);
+    assert_int_equal(f->transcript.packed_count, 2);
+    assert_int_equal(f->transcript.packed.len, before.packed.len);
+    assert_memory_equal(f->transcript.packed.data, before.packed.data, before.packed.len);
+    assert_string_equal(f->transcript.steps[0].call, "first");
+    assert_int_equal(f->transcript.steps[0].result.len, SEGMENT_BYTES);
+    assert_true(f->transcript.steps[1].finished && !f->transcript.steps[1].ok);
+    assert_false(f->transcript.steps[2].finished);
+    transcript_deinit(&before);
+}
+
+static void test_missing_steps_are_said(void **state)
+{
+    struct fixture *f = *state;
+    struct transcript before = {0};
+
+    take_over_steps(f, &before, 2);
+    assert_int_equal(f->result.err, ERR_NOT_FOUND);
+    transcript_deinit(&before);
+}
+
+static void test_steps_that_are_none_are_said(void **state)
+{
+    struct fixture *f = *state;
+    struct transcript before = {0};
+
+    take_over_steps(f, &before, 0);
+    assert_int_equal(f->result.err, ERR_INVALID);
+    transcript_deinit(&before);
+}
+
 static void test_a_missing_segment_is_said(void **state)
 {
     struct fixture *f = *state;
@@ -292,6 +364,9 @@ int main(void)
         TEST(test_a_gateway_that_is_gone),
         TEST(test_a_silent_gateway_is_asked_twice),
         TEST(test_segments_are_put_together),
+        TEST(test_steps_are_put_together),
+        TEST(test_missing_steps_are_said),
+        TEST(test_steps_that_are_none_are_said),
         TEST(test_a_missing_segment_is_said),
         TEST(test_a_missing_segment_that_the_gateway_has),
         TEST(test_what_is_no_text_is_refused),

@@ -28,7 +28,7 @@ static void write_segment(uint32_t number, size_t len)
     static char segment[SEGMENT_BYTES];
     char key[SEGMENT_KEY_SIZE];
     memset(segment, 'a' + (int)number, sizeof segment);
-    segment_key("turn", number, key);
+    segment_key("turn", SEGMENTED_TEXT, number, key);
     fake_store_write(key, segment, len);
 }
 
@@ -55,7 +55,7 @@ static int teardown(void **state)
 
 static void read_all(struct fixture *f, uint32_t first, uint32_t end)
 {
-    segments_read(NULL, "turn", first, end, &f->text, on_read, f, &f->reading);
+    segments_read(NULL, "turn", SEGMENTED_TEXT, first, end, &f->text, on_read, f, &f->reading);
     fake_store_run();
     assert_int_equal(f->calls, 1);
 }
@@ -64,10 +64,10 @@ static void test_keys(void **state)
 {
     (void)state;
     char key[SEGMENT_KEY_SIZE];
-    segment_key("turn", 0, key);
+    segment_key("turn", SEGMENTED_TEXT, 0, key);
     assert_string_equal(key, "turn.0");
-    segment_key("turn", UINT32_MAX, key);
-    assert_string_equal(key, "turn.4294967295");
+    segment_key("turn", SEGMENTED_STEPS, UINT32_MAX, key);
+    assert_string_equal(key, "turn.s4294967295");
 }
 
 static void test_they_come_in_order_behind_what_is_there(void **state)
@@ -111,7 +111,7 @@ static void test_one_that_is_not_full(void **state)
 static void test_cancelled(void **state)
 {
     struct fixture *f = *state;
-    segments_read(NULL, "turn", 0, 3, &f->text, on_read, f, &f->reading);
+    segments_read(NULL, "turn", SEGMENTED_TEXT, 0, 3, &f->text, on_read, f, &f->reading);
     fake_store_step();
     segments_cancel(&f->reading);
     assert_null(f->reading);
