@@ -15,7 +15,8 @@ struct claim {
     struct claim **slot;
     struct store_call *call;
     struct buf before; /* the record as read, packed */
-    bool found, wrote;
+    bool found;
+    bool wrote; /* tried to: what became of it may not be known */
     int tries;
 };
 
@@ -78,21 +79,24 @@ static void write_record(struct claim *claim, Parley__TurnRecord *before, uint64
     buf_deinit(&value);
 }
 
-bool turn_state_is_final(Parley__TurnState state)
+enum move { MOVE_WRITE, MOVE_HAVE, MOVE_LEAVE_ENDED, MOVE_LEAVE_NEWER };
+
+static bool is_final(Parley__TurnState state)
 {
     return state == PARLEY__TURN_STATE__TURN_STATE_COMPLETED || state == PARLEY__TURN_STATE__TURN_STATE_FAILED ||
            state == PARLEY__TURN_STATE__TURN_STATE_CANCELLED;
 }
 
-enum claim_move claim_judge(const Parley__TurnRecord *record, uint32_t attempt, bool wrote)
+/* What to do about a record that is there. */
+static enum move judge(const Parley__TurnRecord *record, uint32_t attempt, bool wrote)
 {
-    if (turn_state_is_final(record->state))
-        return CLAIM_LEAVE_ENDED;
+    if (is_final(record->state))
+        return MOVE_LEAVE_ENDED;
     if (record->attempt == attempt && wrote)
-        return CLAIM_HAVE;
+        return MOVE_HAVE;
     /* Deliveries are counted, so an equal or higher number is a later one; unless the queue has lost its count, and
      * then ours will soon be the higher one. */
-    return record->attempt >= attempt ? CLAIM_LEAVE_NEWER : CLAIM_WRITE;
+    return record->attempt >= attempt ? MOVE_LEAVE_NEWER : MOVE_WRITE;
 }
 
 static void on_found(struct claim *claim, const void *value, size_t len, uint64_t revision)
@@ -106,17 +110,17 @@ static void on_found(struct claim *claim, const void *value, size_t len, uint64_
     claim->found = true;
     buf_reset(&claim->before);
     buf_append(&claim->before, value, len);
-    switch (claim_judge(record, claim->options.attempt, claim->wrote)) {
-    case CLAIM_WRITE:
+    switch (judge(record, claim->options.attempt, claim->wrote)) {
+    case MOVE_WRITE:
         write_record(claim, record, revision);
         break;
-    case CLAIM_HAVE:
+    case MOVE_HAVE:
         finish(claim, CLAIM_TAKEN, ERR_NONE, revision);
         break;
-    case CLAIM_LEAVE_ENDED:
+    case MOVE_LEAVE_ENDED:
         finish(claim, CLAIM_ENDED, ERR_NONE, 0);
         break;
-    case CLAIM_LEAVE_NEWER:
+    case MOVE_LEAVE_NEWER:
         finish(claim, CLAIM_NEWER, ERR_NONE, 0);
         break;
     }

@@ -43,11 +43,4 @@ typedef void claim_handler(void *arg, const struct claim_result *result);
 void claim_start(const struct claim_options *options, claim_handler *done, void *arg, struct claim **claim);
 void claim_cancel(struct claim **claim); /* nulls; NULL inside is allowed */
 
-/* Whether a turn in this state has ended. */
-bool turn_state_is_final(Parley__TurnState state);
-
-enum claim_move { CLAIM_WRITE, CLAIM_HAVE, CLAIM_LEAVE_ENDED, CLAIM_LEAVE_NEWER };
-/* What to do about a record that is there. `wrote`: we have tried to write ours and don't know what became of it. */
-enum claim_move claim_judge(const Parley__TurnRecord *record, uint32_t attempt, bool wrote);
-
 #endif
