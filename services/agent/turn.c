@@ -234,6 +234,8 @@ void turn_start(struct agent *agent, const Parley__Job *job, bool expired, struc
     snprintf(turn->gateway, sizeof turn->gateway, "%s", job->gateway);
     snprintf(turn->connection, sizeof turn->connection, "%s", job->connection);
     snprintf(turn->room, sizeof turn->room, "%s", job->room);
+    snprintf(turn->conversation_key, sizeof turn->conversation_key, "%s", job->conversation);
+    turn->message_id = job->message_id;
     turn->model = mem_strdup(named ? job->persona->model : agent_settings_model(agent->settings).name);
     turn->attempt = count < 1 ? 1 : count > INT32_MAX ? INT32_MAX : (uint32_t)count;
     turn->began_ms = clock_monotonic_ms();

@@ -85,7 +85,7 @@ void turn_claim(struct turn *turn, bool expired)
         .vendor = turn->agent->completion.provider->vendor,
         .model = turn->model,
         .attempt = turn->attempt,
-        .message_id = turn_job(turn)->message_id,
+        .message_id = turn->message_id,
         .started_ms = turn->started_ms,
         .expired = expired,
     };
@@ -103,7 +103,7 @@ static void tell_started(struct turn *turn, const char *gateway)
 
     started.vendor = (char *)turn->agent->completion.provider->vendor;
     started.model = turn->model;
-    started.message_id = turn_job(turn)->message_id;
+    started.message_id = turn->message_id;
     started.started_ms = turn->started_ms;
     event.kind_case = PARLEY__EVENT__KIND_STARTED;
     event.started = &started;
@@ -145,7 +145,7 @@ static void resume_from(struct turn *turn, uint32_t segments)
         .vendor = turn->agent->completion.provider->vendor,
         .model = turn->model,
         .attempt = turn->attempt,
-        .message_id = turn_job(turn)->message_id,
+        .message_id = turn->message_id,
         .started_ms = turn->started_ms,
         .interval_ms = turn->agent->settings->checkpoint_ms,
         .writes = turn->agent->metrics.checkpoints,
@@ -206,7 +206,7 @@ void turn_enter_loading(struct turn *turn)
 
     if (turn->end == PARLEY__TURN_STATE__TURN_STATE_UNKNOWN) {
         say_started(turn);
-        store_call_get(turn->agent->bus, BUCKET_CONVERSATIONS, turn_job(turn)->conversation, on_conversation, turn,
+        store_call_get(turn->agent->bus, BUCKET_CONVERSATIONS, turn->conversation_key, on_conversation, turn,
                        &turn->history);
     }
     if (turn->record.len > 0)

@@ -139,7 +139,7 @@ void turn_enter_reporting(struct turn *turn)
             turn->ended_before ? clock_monotonic_ms() + turn->agent->settings->save_timeout_ms : turn->save_deadline_ms,
     };
     bool nothing_said = turn->transcript.text.len == 0 && turn->end != PARLEY__TURN_STATE__TURN_STATE_COMPLETED;
-    bool awaited = turn_job(turn)->message_id > 0; /* it stands in the conversation as being answered */
+    bool awaited = turn->message_id > 0; /* it stands in the conversation as being answered */
 
     if ((nothing_said && !awaited) || turn->unreported)
         turn->reported = true;

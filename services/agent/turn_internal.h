@@ -21,7 +21,9 @@ struct turn {
     bool ticking;
 
     char id[ID_TOKEN_MAX + 1], gateway[ID_TOKEN_MAX + 1], connection[ID_TOKEN_MAX + 1];
-    char room[ID_TOKEN_MAX + 1]; /* empty: only the gateway listens */
+    char room[ID_TOKEN_MAX + 1];             /* empty: only the gateway listens */
+    char conversation_key[ID_TOKEN_MAX + 1]; /* in the bucket */
+    uint64_t message_id;                     /* of the answer, in a room that counts its messages; 0: none */
     char *model;
     struct trace trace;
     uint32_t attempt;
@@ -75,7 +77,8 @@ struct turn {
 void turn_tick(struct turn *turn);
 /* Decides how the turn ends, unless that is decided; turn_tick() does the rest. */
 void turn_fail(struct turn *turn, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The turn's job, in the agent's arena for it: lent until this is called for any turn. */
+/* The turn's job, in the agent's arena for it: lent until this is called for any turn. Each call unpacks all of it,
+ * with images of maybe megabytes: what is asked for often is among the turn's fields. */
 const Parley__Job *turn_job(const struct turn *turn);
 
 /* Whoever waits for the answer gets what comes after this position. */
