@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #define MESSAGE_MAX     (1u << 20) /* of one message to a gateway, below what the broker takes */
 #define ENVELOPE_BYTES  512        /* subject and protocol around a message */
@@ -17,9 +18,11 @@
 #define VARINT_MAX      5
 #define CHUNK_BYTES_MIN 4
 
-/* The way to one gateway or room, shared by all turns that have listeners there. */
+/* The way to one gateway or room, shared by all turns that have listeners there. Where each turn has its room there are
+ * thousands, so each turn of the loop looks only at those that have something to send. */
 struct route {
     struct route *next;
+    TAILQ_ENTRY(route) link; /* while its batch is not empty */
     char subject[SUBJECT_SIZE];
     struct buf batch; /* packed Events, not yet sent */
     size_t last_size; /* of the batch before: a good guess at the next */
@@ -33,6 +36,7 @@ struct emit {
     struct bus *bus;
     struct metric *chunks;
     struct route *routes;
+    TAILQ_HEAD(, route) unsent;
     struct voice *pending;
 };
 
@@ -42,6 +46,7 @@ static void route_flush(struct emit *emit, struct route *route)
 {
     if (route->batch.len == 0)
         return;
+    TAILQ_REMOVE(&emit->unsent, route, link);
     route->last_size = route->batch.len;
     /* Refused (no broker, full queue): dropped. Who misses it sees the gap and asks. */
     int dropped = bus_publish(emit->bus, route->subject, NULL, NULL, &route->batch);
@@ -99,8 +104,10 @@ static void route_put(struct emit *emit, struct route *route, const Parley__Even
 
     if (route->batch.len + size + 1 + VARINT_MAX > message_limit(emit))
         route_flush(emit, route);
-    if (route->batch.len == 0)
+    if (route->batch.len == 0) {
+        TAILQ_INSERT_TAIL(&emit->unsent, route, link);
         buf_reserve(&route->batch, route->last_size);
+    }
     buf_append_char(&route->batch, EVENTS_FIELD);
     append_varint(&route->batch, size);
     wire_pack(&event->base, &route->batch);
@@ -326,8 +333,8 @@ void emit_flush(struct emit *emit)
         voice_advance(voice);
         voice_unlink(voice);
     }
-    for (struct route *route = emit->routes; route != NULL; route = route->next)
-        route_flush(emit, route);
+    while (!TAILQ_EMPTY(&emit->unsent))
+        route_flush(emit, TAILQ_FIRST(&emit->unsent));
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -346,6 +353,7 @@ struct emit *emit_new(uv_loop_t *loop, struct bus *bus, struct metric *chunks)
 
     emit->bus = bus;
     emit->chunks = chunks;
+    TAILQ_INIT(&emit->unsent);
     uv_prepare_init(loop, &emit->prepare);
     uv_check_init(loop, &emit->check);
     emit->prepare.data = emit->check.data = emit;

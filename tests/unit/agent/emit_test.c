@@ -249,6 +249,58 @@ static void test_too_many_listeners(void **state)
         assert_string_not_equal(fake_messages[i].subject, "parley.conn.gateway");
 }
 
+/* In the order in which there was something for them, each once, and those without a word not at all. */
+static void test_each_that_has_something_is_sent_it_once(void **state)
+{
+    static const char *const subjects[] = {"parley.conn.third", "parley.conn.first", "parley.conn.gateway"};
+    struct fixture *f = *state;
+    Parley__Alive alive = PARLEY__ALIVE__INIT;
+    Parley__Event event = PARLEY__EVENT__INIT;
+
+    voice_listen(&f->voice, "first", "c", 0, 0);
+    voice_listen(&f->voice, "second", "c", 100, 0); /* it has more already */
+    voice_listen(&f->voice, "third", "c", 0, 0);
+    event.kind_case = PARLEY__EVENT__KIND_ALIVE;
+    event.alive = &alive;
+    voice_greet(&f->voice, "third", &event);
+    voice_greet(&f->voice, "first", &event);
+    for (int round = 0; round < 2; round++)
+        voice_greet(&f->voice, "third", &event);
+    say(f, "x");
+    emit_flush(f->emit);
+    assert_int_equal(fake_message_count, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(fake_messages[i].subject, subjects[i]);
+    assert_int_equal(events_of(f, 0)->n_events, 4);
+    emit_flush(f->emit);
+    assert_int_equal(fake_message_count, 3);
+    say(f, "y");
+    emit_flush(f->emit);
+    assert_int_equal(fake_message_count, 6);
+}
+
+/* A way that goes takes what it has not sent yet along, and leaves the others theirs. */
+static void test_who_goes_is_sent_what_was_said(void **state)
+{
+    struct fixture *f = *state;
+    struct transcript text = {0};
+    struct voice leaving;
+
+    say(f, "before");
+    voice_init(&leaving, f->emit, "leaving", 1, &text);
+    voice_listen_room(&leaving, "hall", "c", 0, 0);
+    voice_open(&leaving);
+    buf_append_text(&text.text, "bye");
+    voice_say(&leaving);
+    voice_deinit(&leaving);
+    assert_int_equal(fake_message_count, 1);
+    assert_string_equal(fake_messages[0].subject, "parley.room.hall");
+    emit_flush(f->emit);
+    assert_int_equal(fake_message_count, 2);
+    assert_chunk(events_of(f, 1)->events[0], 0, "before");
+    transcript_deinit(&text);
+}
+
 static void test_what_is_refused_is_dropped(void **state)
 {
     struct fixture *f = *state;
@@ -324,6 +376,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_greeting_is_for_one_and_comes_before_the_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_mute_voice_keeps_its_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_listeners, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_that_has_something_is_sent_it_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_goes_is_sent_what_was_said, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_refused_is_dropped, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
