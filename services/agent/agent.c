@@ -129,16 +129,16 @@ static void make_metrics(struct agent_metrics *out, struct metrics *in)
 static void make_completion_options(struct agent *agent)
 {
     const struct agent_settings *settings = agent->settings;
-    const struct agent_model model = agent_settings_model(settings);
-    size_t len = strlen(model.base_url);
+    const struct provider_endpoint endpoint = agent_settings_model(settings).endpoint;
+    size_t len = strlen(endpoint.base_url);
 
-    while (len > 0 && model.base_url[len - 1] == '/')
+    while (len > 0 && endpoint.base_url[len - 1] == '/')
         len--;
-    agent->base_url = mem_strndup(model.base_url, len);
+    agent->base_url = mem_strndup(endpoint.base_url, len);
     agent->continuation = agent_settings_continuation(settings);
     agent->completion = (struct completion_options){
         .provider = provider_find(settings->provider),
-        .endpoint = {.base_url = agent->base_url, .api_key = model.api_key},
+        .endpoint = {.base_url = agent->base_url, .api_key = endpoint.api_key},
         .connect_timeout_ms = settings->connect_timeout_ms,
         .first_token_timeout_ms = settings->first_token_timeout_ms,
         .stall_timeout_ms = settings->stall_timeout_ms,

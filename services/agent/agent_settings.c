@@ -11,8 +11,7 @@
 #define HOUR_MS     (60 * 60 * 1000)
 #define CALLS_MAX   4999 /* of a turn: each is two steps, and gateways take fewer than 10,000 */
 
-#define OPENAI_MODEL "gpt-4o-mini"
-#define DEMO_MODEL   "demo"
+#define DEMO_MODEL "demo"
 
 const struct setting agent_settings_table[] = {
     {"LLM_PROVIDER", SETTING_TEXT, FIELD(provider), "openai", 1, 64, "", "which kind of model provider answers", false},
@@ -21,7 +20,7 @@ const struct setting agent_settings_table[] = {
     {"OPENAI_API_KEY", SETTING_TEXT, FIELD(api_key), NULL, 1, 4096, "",
      "the key that the provider asks for; the demo model is never told it", true},
     {"OPENAI_MODEL", SETTING_TEXT, FIELD(model), NULL, 1, 256, "",
-     "the model for personas that name none; not set: " OPENAI_MODEL ", or " DEMO_MODEL " where the demo model answers",
+     "the model for personas that name none; not set: gpt-4o-mini, or " DEMO_MODEL " where the demo model answers",
      false},
     {"DEMO_MODEL_URL", SETTING_TEXT, FIELD(demo_model_url), "http://127.0.0.1:8090/v1", 1, 2048, "",
      "the model that answers while OPENAI_BASE_URL is not set", false},
@@ -75,25 +74,25 @@ const struct setting agent_settings_table[] = {
 
 struct agent_model agent_settings_model(const struct agent_settings *settings)
 {
-    const char *name = settings->model;
+    bool demo = settings->base_url == NULL;
+    const char *usual = demo ? DEMO_MODEL : provider_find(settings->provider)->default_model;
 
-    if (settings->base_url == NULL)
-        return (struct agent_model){.base_url = settings->demo_model_url, .name = name ? name : DEMO_MODEL};
-    return (struct agent_model){
-        .base_url = settings->base_url, .api_key = settings->api_key, .name = name ? name : OPENAI_MODEL};
+    return (struct agent_model){.endpoint = {.base_url = demo ? settings->demo_model_url : settings->base_url,
+                                             .api_key = demo ? NULL : settings->api_key},
+                                .name = settings->model != NULL ? settings->model : usual};
 }
 
 enum continuation agent_settings_continuation(const struct agent_settings *settings)
 {
-    static const char openai[] = "https://api.openai.com/";
+    const struct agent_model model = agent_settings_model(settings);
 
+    if (strcmp(settings->continuation, "prefix") == 0)
+        return CONTINUE_PREFIX;
+    if (strcmp(settings->continuation, "vllm") == 0)
+        return CONTINUE_MARKED;
     if (strcmp(settings->continuation, "ask") == 0)
         return CONTINUE_ASK;
-    if (strcmp(settings->continuation, "vllm") == 0)
-        return CONTINUE_VLLM;
-    bool automatic = strcmp(settings->continuation, "auto") == 0;
-    bool is_openai = strncmp(agent_settings_model(settings).base_url, openai, strlen(openai)) == 0;
-    return automatic && is_openai ? CONTINUE_ASK : CONTINUE_PREFIX;
+    return provider_find(settings->provider)->continuation(&model.endpoint);
 }
 
 /* NULL is one: not set. */

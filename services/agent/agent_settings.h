@@ -23,12 +23,14 @@ struct agent_settings {
 extern const struct setting agent_settings_table[];
 
 /* The model that is asked: the owner's, if a base URL is set, else the demo model, which is told no key. Texts
- * are the settings' or static; `name` is for personas that name none. */
+ * are the settings' (so its URL may end with a slash) or static; `name` is for personas that name none. The settings
+ * have been checked. */
 struct agent_model {
-    const char *base_url, *api_key /* NULL: none */, *name;
+    struct provider_endpoint endpoint;
+    const char *name;
 };
 struct agent_model agent_settings_model(const struct agent_settings *settings);
-/* How that model is brought to go on. */
+/* How that model is brought to go on: as the owner says, else as its provider does. */
 enum continuation agent_settings_continuation(const struct agent_settings *settings);
 
 /* For service_spec.check: what a row alone can't tell. */

@@ -41,7 +41,7 @@ struct prompt_tool {
 /* How a model is brought to go on from what it has said already. Servers differ, and don't tell. */
 enum continuation {
     CONTINUE_PREFIX, /* the last message is the assistant's: the model goes on where it ends */
-    CONTINUE_VLLM,   /* the same, and the request says so in vLLM's words */
+    CONTINUE_MARKED, /* the same, and the request is marked as one to go on */
     CONTINUE_ASK,    /* a user's message asks for it: for providers that answer the assistant's last message */
 };
 
@@ -95,6 +95,9 @@ struct provider_request {
 
 struct provider {
     const char *vendor; /* "openai" */
+    const char *default_model;
+    /* What is known to work with whoever listens there. */
+    enum continuation (*continuation)(const struct provider_endpoint *endpoint);
     void (*request)(const struct provider_endpoint *endpoint, const struct prompt *prompt,
                     struct provider_request *out);
     /* `max_call_bytes` bounds what the tool calls of one response may hold in all. */

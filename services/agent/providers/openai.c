@@ -20,6 +20,15 @@
 
 #define NAME_MAX_BYTES 1024 /* of a call's id and its name: they grow by copying */
 
+/* Most servers go on from an assistant's message at the end; OpenAI's own answer it. */
+static enum continuation continuation(const struct provider_endpoint *endpoint)
+{
+    static const char own[] = "https://api.openai.com/";
+    return strncmp(endpoint->base_url, own, strlen(own)) == 0 ? CONTINUE_ASK : CONTINUE_PREFIX;
+}
+
+/* ---- Its parser */
+
 struct provider_parser {
     const struct provider_sink *sink;
     void *arg;
@@ -312,6 +321,8 @@ static void error(const char *body, size_t len, struct buf *reason)
 }
 
 const struct provider provider_openai = {.vendor = "openai",
+                                         .default_model = "gpt-4o-mini",
+                                         .continuation = continuation,
                                          .request = openai_request,
                                          .parser_new = parser_new,
                                          .parser_free = parser_free,

@@ -111,7 +111,7 @@ static json_t *body_value(const struct prompt *prompt)
     set(body, "messages", messages);
     set(body, "stream", json_true());
     set(body, "stream_options", json_pack("{s:b}", "include_usage", 1));
-    if (prompt->continuation == CONTINUE_VLLM && is_to_go_on(prompt)) {
+    if (prompt->continuation == CONTINUE_MARKED && is_to_go_on(prompt)) { /* vLLM's words for it */
         set(body, "continue_final_message", json_true());
         set(body, "add_generation_prompt", json_false());
     }
