@@ -26,11 +26,6 @@ void answer_reader_deinit(struct answer_reader *reader)
     reader->options->provider->parser_free(&reader->parser);
 }
 
-void answer_reader_asked(struct answer_reader *reader, uint64_t now_ms)
-{
-    reader->progress_at_ms = now_ms;
-}
-
 /* Some servers stream nothing and answer in one piece. No line of an event stream that means anything begins with a
  * brace, so this is told by the first byte, whatever the content type claims. */
 static enum answer_form form_of(const char *bytes, size_t len)
@@ -76,28 +71,9 @@ static void take_whole(struct answer_reader *reader, const char *bytes, size_t l
     buf_printf(reader->reason, "its answer has more than %zu bytes", limit);
 }
 
-/* What is sent only to keep the connection alive, whatever it is, keeps http_client's deadlines from passing. */
-static bool is_stalled(const struct answer_reader *reader, uint64_t now_ms)
-{
-    const struct completion_options *options = reader->options;
-    int64_t limit_ms = reader->progress > 0 ? options->stall_timeout_ms : options->first_token_timeout_ms;
-    return limit_ms > 0 && now_ms - reader->progress_at_ms > (uint64_t)limit_ms;
-}
-
-static void note_progress(struct answer_reader *reader, uint64_t now_ms)
+int answer_reader_feed(struct answer_reader *reader, const char *bytes, size_t len)
 {
     struct provider_outcome outcome;
-    bool is_finished = answer_reader_finished(reader, &outcome);
-    if (outcome.progress != reader->progress) {
-        reader->progress = outcome.progress;
-        reader->progress_at_ms = now_ms;
-    } else if (!is_finished && is_stalled(reader, now_ms)) {
-        reader->err = ERR_TIMEOUT;
-    }
-}
-
-int answer_reader_feed(struct answer_reader *reader, const char *bytes, size_t len, uint64_t now_ms)
-{
     if (reader->err)
         return reader->err;
     if (reader->form == ANSWER_UNKNOWN)
@@ -106,8 +82,8 @@ int answer_reader_feed(struct answer_reader *reader, const char *bytes, size_t l
         take_whole(reader, bytes, len);
     else if (reader->form == ANSWER_EVENTS)
         take_events(reader, bytes, len);
-    if (!reader->err)
-        note_progress(reader, now_ms);
+    answer_reader_finished(reader, &outcome);
+    reader->progress = outcome.progress;
     return reader->err;
 }
 

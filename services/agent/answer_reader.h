@@ -19,9 +19,8 @@ struct answer_reader {
     struct sse sse;
     struct buf whole; /* an answer in one piece, as far as it came */
     struct provider_parser *parser;
-    uint64_t progress;       /* as the parser counts it; 0: nothing came that was not empty */
-    uint64_t progress_at_ms; /* asked, or got something that was not empty */
-    bool event_came;         /* of a stream: it has begun */
+    uint64_t progress; /* as the parser counts it; 0: nothing came that was not empty */
+    bool event_came;   /* of a stream: it has begun */
     bool text_came;
     int err; /* of an answer that can't be read on */
 };
@@ -30,13 +29,10 @@ struct answer_reader {
 void answer_reader_init(struct answer_reader *reader, const struct completion_options *options,
                         answer_text_handler *text, void *arg, struct buf *reason);
 void answer_reader_deinit(struct answer_reader *reader);
-/* From now on an answer is waited for. All times are of one clock, which is the caller's choice. */
-void answer_reader_asked(struct answer_reader *reader, uint64_t now_ms);
 
-/* ERR_TOO_LARGE: an event, or an answer in one piece, has more than max_event_bytes. ERR_TIMEOUT: bytes come, but too
- * long nothing that means anything. Otherwise as the provider's parser says. Then `reason` gets what can be said about
- * it (it may be nothing), and nothing more is read. */
-int answer_reader_feed(struct answer_reader *reader, const char *bytes, size_t len, uint64_t now_ms) MUST_CHECK;
+/* ERR_TOO_LARGE: an event, or an answer in one piece, has more than max_event_bytes. Otherwise as the provider's parser
+ * says. Then `reason` gets what can be said about it (it may be nothing), and nothing more is read. */
+int answer_reader_feed(struct answer_reader *reader, const char *bytes, size_t len) MUST_CHECK;
 /* The response is over, as its sender meant it: only now is an answer in one piece parsed. Fails as its feeding does.
  */
 int answer_reader_end(struct answer_reader *reader) MUST_CHECK;

@@ -25,10 +25,14 @@ struct completion {
 
     struct http_request *http;
     struct provider_request request; /* its body only until it is sent */
-    uv_timer_t timer;                /* until the second try, or for the end of an answer that is complete */
-    uv_timer_t limit;                /* of all of it */
-    int open_handles;
+    int status;                      /* of its response; 0: there is none yet */
     bool retried;
+
+    /* Of the loop's clock. Words move only `due_ms`: the timer looks at it at `look_ms`, and is set anew then. */
+    uint64_t end_ms; /* of all of it */
+    uint64_t due_ms; /* of what is waited for now: a word, the end of a complete answer, the second try */
+    uint64_t look_ms;
+    uv_timer_t timer;
 
     struct answer_reader reader;
     struct buf error_body; /* of a response that is no success */
@@ -40,9 +44,7 @@ struct completion {
 
 static void on_closed(uv_handle_t *handle)
 {
-    struct completion *completion = handle->data;
-    if (--completion->open_handles == 0)
-        free(completion);
+    free(handle->data);
 }
 
 static void release(struct completion *completion)
@@ -52,7 +54,6 @@ static void release(struct completion *completion)
     buf_deinit(&completion->error_body);
     buf_deinit(&completion->reason);
     uv_close((uv_handle_t *)&completion->timer, on_closed);
-    uv_close((uv_handle_t *)&completion->limit, on_closed);
 }
 
 static void enter(struct completion *completion)
@@ -92,8 +93,6 @@ static void end(struct completion *completion, struct completion_result *result)
     assert(!completion->ended);
     completion->ended = true;
     http_cancel(&completion->http);
-    uv_timer_stop(&completion->timer);
-    uv_timer_stop(&completion->limit);
     completion->handlers->done(completion->arg, result);
 }
 
@@ -133,14 +132,77 @@ static void fail_answer(struct completion *completion, int err)
     case ERR_TOO_LARGE:
         fail(completion, ERR_TOO_LARGE, false, " sent more than is allowed", detail);
         break;
-    case ERR_TIMEOUT:
-        fail(completion, ERR_TIMEOUT, completion->reader.text_came,
-             completion->reader.progress > 0 ? " stopped in mid-answer" : " did not answer in time", "");
-        break;
     default:
         fail(completion, ERR_INVALID, false, "'s answer is not understood", detail);
         break;
     }
+}
+
+/* Its status is no success. */
+static void fail_status(struct completion *completion)
+{
+    char what[32];
+    snprintf(what, sizeof what, " answered %d", completion->status);
+    completion->options->provider->error(completion->error_body.data, completion->error_body.len, &completion->reason);
+    const char *detail = completion->reason.data ? completion->reason.data : "";
+    bool key_refused = completion->status == 401;
+    fail(completion, ERR_REFUSED, false, what, key_refused ? "the key of this service is refused" : detail);
+}
+
+static bool is_refused(const struct completion *completion)
+{
+    return completion->status != 0 && completion->status / 100 != 2;
+}
+
+/* ---- How long it is waited for */
+
+static void ask(struct completion *completion);
+
+/* For an answer that is complete only its stream's end was waited for. */
+static void end_waiting(struct completion *completion)
+{
+    bool speaks = completion->reader.progress > 0;
+    enter(completion);
+    if (succeed(completion))
+        ;
+    else if (uv_now(completion->loop) >= completion->end_ms)
+        fail(completion, ERR_TIMEOUT, false, " took too long", "");
+    else if (is_refused(completion))
+        fail_status(completion);
+    else
+        fail(completion, ERR_TIMEOUT, completion->reader.text_came,
+             speaks ? " stopped in mid-answer" : " did not answer in time", "");
+    leave(completion);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void look_when_due(struct completion *completion)
+{
+    uint64_t now = uv_now(completion->loop);
+    completion->look_ms = completion->due_ms;
+    uv_timer_start(&completion->timer, on_timer, completion->look_ms > now ? completion->look_ms - now : 0, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct completion *completion = timer->data;
+    uint64_t now = uv_now(timer->loop);
+    if (completion->due_ms > now)
+        look_when_due(completion);
+    else if (!completion->http && now < completion->end_ms)
+        ask(completion);
+    else
+        end_waiting(completion);
+}
+
+/* From now on something else is waited for, this long at most. */
+static void wait_for(struct completion *completion, int64_t most_ms)
+{
+    uint64_t due_ms = uv_now(completion->loop) + (uint64_t)most_ms;
+    completion->due_ms = due_ms < completion->end_ms ? due_ms : completion->end_ms;
+    if (!uv_is_active((uv_handle_t *)&completion->timer) || completion->due_ms < completion->look_ms)
+        look_when_due(completion);
 }
 
 /* ---- The body of an answer */
@@ -152,78 +214,44 @@ static void on_text(void *arg, const char *text, size_t len)
         completion->handlers->text(completion->arg, text, len);
 }
 
-static void on_linger(uv_timer_t *timer)
-{
-    struct completion *completion = timer->data;
-    enter(completion);
-    succeed(completion);
-    leave(completion);
-}
-
-static void on_limit(uv_timer_t *timer)
-{
-    struct completion *completion = timer->data;
-    enter(completion);
-    if (!succeed(completion))
-        fail(completion, ERR_TIMEOUT, false, " took too long", "");
-    leave(completion);
-}
-
 static void take_answer(struct completion *completion, const char *bytes, size_t len)
 {
     struct provider_outcome outcome;
-    int err = answer_reader_feed(&completion->reader, bytes, len, uv_now(completion->loop));
+    uint64_t before = completion->reader.progress;
+    int err = answer_reader_feed(&completion->reader, bytes, len);
     if (completion->ended)
         return; /* the text handler has cancelled it */
     if (err)
         fail_answer(completion, err);
-    else if (answer_reader_finished(&completion->reader, &outcome) && !uv_is_active((uv_handle_t *)&completion->timer))
-        uv_timer_start(&completion->timer, on_linger, LINGER_MS, 0);
+    else if (completion->reader.progress != before)
+        wait_for(completion, answer_reader_finished(&completion->reader, &outcome)
+                                 ? LINGER_MS
+                                 : completion->options->stall_timeout_ms);
 }
 
 /* ---- The body of an error */
 
-static void fail_status(struct completion *completion, int status)
-{
-    char what[32];
-    snprintf(what, sizeof what, " answered %d", status);
-    completion->options->provider->error(completion->error_body.data, completion->error_body.len, &completion->reason);
-    const char *detail = completion->reason.data ? completion->reason.data : "";
-    fail(completion, ERR_REFUSED, false, what, status == 401 ? "the key of this service is refused" : detail);
-}
-
-static void take_error(struct completion *completion, int status, const char *bytes, size_t len)
+static void take_error(struct completion *completion, const char *bytes, size_t len)
 {
     size_t room = ERROR_BODY_MAX_BYTES - completion->error_body.len;
     buf_append(&completion->error_body, bytes, len < room ? len : room);
     if (len > room)
-        fail_status(completion, status);
-}
-
-static bool is_success(int status)
-{
-    return status / 100 == 2;
+        fail_status(completion);
 }
 
 static void on_body(void *arg, int status, const char *bytes, size_t len)
 {
     struct completion *completion = arg;
+    completion->status = status;
     enter(completion);
-    if (is_success(status))
-        take_answer(completion, bytes, len);
+    if (is_refused(completion))
+        take_error(completion, bytes, len);
     else
-        take_error(completion, status, bytes, len);
+        take_answer(completion, bytes, len);
     leave(completion);
 }
 
 /* ---- The request */
-
-static void ask(struct completion *completion);
-
-static void on_retry(uv_timer_t *timer)
-{
-    ask(timer->data);
-}
 
 /* How long to wait before asking again; -1: it isn't asked again. */
 static int64_t retry_delay_ms(const struct completion *completion, const struct http_result *result)
@@ -243,7 +271,7 @@ static void retry(struct completion *completion, struct buf *body, int64_t delay
     completion->retried = true;
     buf_reset(&completion->error_body);
     buf_move(&completion->request.body, body);
-    uv_timer_start(&completion->timer, on_retry, (uint64_t)delay_ms, 0);
+    wait_for(completion, delay_ms);
 }
 
 /* The transfer is over, and the answer is not complete. */
@@ -252,10 +280,10 @@ static void fail_transfer(struct completion *completion, const struct http_resul
     bool event_came = completion->reader.event_came;
     if (result->err == ERR_INVALID)
         buf_append_text(&completion->reason, result->text);
-    if (result->status != 0 && !is_success(result->status))
-        fail_status(completion, result->status);
-    else if (result->err == ERR_TIMEOUT || result->err == ERR_INVALID)
-        fail_answer(completion, result->err);
+    if (is_refused(completion))
+        fail_status(completion);
+    else if (result->err == ERR_INVALID)
+        fail_answer(completion, ERR_INVALID);
     else if (result->status == 0)
         fail(completion, result->err, false, " could not be reached", result->text);
     else if (result->err || event_came)
@@ -269,7 +297,7 @@ static void on_done(void *arg, const struct http_result *result)
     struct completion *completion = arg;
     int64_t delay_ms = retry_delay_ms(completion, result);
     completion->http = NULL;
-    uv_timer_stop(&completion->timer);
+    completion->status = result->status;
     if (delay_ms >= 0) {
         retry(completion, result->body, delay_ms);
         return;
@@ -293,15 +321,14 @@ static void ask(struct completion *completion)
     const char *headers[sizeof request->headers / sizeof *request->headers + 1] = {0};
     for (size_t i = 0; i < header_max && request->headers[i].len > 0; i++)
         headers[i] = request->headers[i].data;
-    answer_reader_asked(&completion->reader, uv_now(completion->loop));
+    completion->status = 0;
     completion->http = http_send(completion->client,
                                  &(struct http_options){.method = "POST",
                                                         .url = request->url.data,
                                                         .headers = headers,
-                                                        .connect_timeout_ms = options->connect_timeout_ms,
-                                                        .first_byte_timeout_ms = options->first_token_timeout_ms,
-                                                        .stall_timeout_ms = options->stall_timeout_ms},
+                                                        .connect_timeout_ms = options->connect_timeout_ms},
                                  &request->body, on_body, on_done, completion);
+    wait_for(completion, options->first_token_timeout_ms);
 }
 
 /* After the provider's own headers. */
@@ -327,10 +354,8 @@ struct completion *completion_start(struct http_client *client, uv_loop_t *loop,
     completion->handlers = handlers;
     completion->arg = arg;
     uv_timer_init(loop, &completion->timer);
-    uv_timer_init(loop, &completion->limit);
-    completion->timer.data = completion->limit.data = completion;
-    completion->open_handles = 2;
-    uv_timer_start(&completion->limit, on_limit, (uint64_t)options->total_timeout_ms, 0);
+    completion->timer.data = completion;
+    completion->end_ms = uv_now(loop) + (uint64_t)options->total_timeout_ms;
     answer_reader_init(&completion->reader, options, on_text, completion, &completion->reason);
     options->provider->request(&options->endpoint, prompt, &completion->request);
     if (trace && trace_is_set(trace))
@@ -347,8 +372,6 @@ void completion_cancel(struct completion **completion)
         return;
     gone->ended = true;
     http_cancel(&gone->http);
-    uv_timer_stop(&gone->timer);
-    uv_timer_stop(&gone->limit);
     if (gone->depth == 0)
         release(gone);
 }

@@ -15,8 +15,8 @@ struct completion_options {
     struct provider_endpoint endpoint;
     int64_t connect_timeout_ms;
     int64_t first_token_timeout_ms; /* from asking to the first piece of text, of a tool call or of thinking aloud; or
-                                       to the end of an answer in one piece */
-    int64_t stall_timeout_ms;       /* between two such pieces; events that are empty are none */
+                                       to the end of an answer in one piece, or of an error */
+    int64_t stall_timeout_ms;       /* between two such pieces; blank lines, comments and empty events are none */
     int64_t total_timeout_ms;       /* from asking to the end, a second try included */
     int64_t retry_after_max_ms;     /* a longer Retry-After is an error at once */
     size_t max_event_bytes;         /* one server-sent event */

@@ -1,6 +1,5 @@
 #include "http_client.h"
 
-#include "http_deadline.h"
 #include "mem.h"
 
 #include <assert.h>
@@ -42,7 +41,6 @@ struct http_request {
     http_done_handler *on_done;
     void *arg;
     int status; /* 0 until the body has begun */
-    struct http_deadline *deadline;
 };
 
 /* One of curl's sockets, while curl waits for it. */
@@ -80,7 +78,7 @@ static const struct outcome outcomes[] = {
     {CURLE_WEIRD_SERVER_REPLY, ERR_INVALID, "the answer is not HTTP"},
     {CURLE_COULDNT_RESOLVE_HOST, ERR_SYSTEM, "the host's name could not be resolved"},
     {CURLE_COULDNT_CONNECT, ERR_SYSTEM, "could not connect"},
-    {CURLE_OPERATION_TIMEDOUT, ERR_TIMEOUT, "timed out while connecting"},
+    {CURLE_OPERATION_TIMEDOUT, ERR_TIMEOUT, "timed out"},
     {CURLE_SSL_CONNECT_ERROR, ERR_SYSTEM, "could not speak TLS"},
     {CURLE_PEER_FAILED_VERIFICATION, ERR_SYSTEM, "the server's certificate could not be verified"},
     {CURLE_SSL_CACERT_BADFILE, ERR_SYSTEM, "the system's certificate authorities could not be read"},
@@ -147,14 +145,18 @@ static void request_free(struct http_request *request)
     curl_easy_cleanup(request->easy);
     curl_slist_free_all(request->headers);
     buf_deinit(&request->body);
-    http_deadline_free(&request->deadline);
     free(request);
 }
 
-static void finish(struct http_request *request, int err, const char *text)
+static void finish(struct http_request *request, CURLcode code)
 {
     struct http_client *client = request->client;
-    struct http_result result = {.err = err,
+    struct outcome outcome = outcome_of(code);
+    char text[128];
+    snprintf(text, sizeof text, "%s", outcome.text);
+    if (code == CURLE_COULDNT_CONNECT)
+        connect_error(request->easy, text, sizeof text);
+    struct http_result result = {.err = outcome.err,
                                  .status = status_of(request->easy),
                                  .text = text,
                                  .retry_after_ms = retry_after_ms(request->easy),
@@ -164,21 +166,6 @@ static void finish(struct http_request *request, int err, const char *text)
     request->on_done(request->arg, &result);
     client->in_handler = false;
     request_free(request);
-}
-
-static void finish_transfer(struct http_request *request, CURLcode code)
-{
-    struct outcome outcome = outcome_of(code);
-    char text[128];
-    snprintf(text, sizeof text, "%s", outcome.text);
-    if (code == CURLE_COULDNT_CONNECT)
-        connect_error(request->easy, text, sizeof text);
-    finish(request, outcome.err, text);
-}
-
-static void miss_deadline(void *arg, const char *text)
-{
-    finish(arg, ERR_TIMEOUT, text);
 }
 
 static void add(struct http_request *request)
@@ -209,7 +196,7 @@ static void report_finished(struct http_client *client)
         if (message->msg != CURLMSG_DONE ||
             curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request) != CURLE_OK)
             continue;
-        finish_transfer(request, message->data.result);
+        finish(request, message->data.result);
     }
 }
 
@@ -235,7 +222,6 @@ static size_t on_write(char *bytes, size_t size, size_t count, void *arg)
         return 0;
     if (request->status == 0)
         request->status = status_of(request->easy);
-    http_deadline_note_read(request->deadline);
     request->on_body(request->arg, request->status, bytes, len);
     return request->cancelled ? CURL_WRITEFUNC_ERROR : len;
 }
@@ -339,6 +325,7 @@ static void set_transport(CURL *easy, const struct http_options *options)
     SET(easy, CURLOPT_TCP_NODELAY, 1L);
     SET(easy, CURLOPT_QUICK_EXIT, 1L);
     SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
+    SET(easy, CURLOPT_TIMEOUT_MS, (long)options->total_timeout_ms);
     SET(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES);
     SET(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER_BYTES);
     /* Without the directory curl reads the bundle of authorities once for all connections, not once for each. */
@@ -378,8 +365,6 @@ struct http_request *http_send(struct http_client *client, const struct http_opt
     SET(request->easy, CURLOPT_WRITEDATA, request);
     set_transport(request->easy, options);
     set_message(request, options);
-    request->deadline = http_deadline_new(client->loop, options->first_byte_timeout_ms, options->stall_timeout_ms,
-                                          options->total_timeout_ms, miss_deadline, request);
     if (client->in_curl) {
         LIST_INSERT_HEAD(&client->deferred, request, link);
     } else {

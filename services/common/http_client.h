@@ -19,9 +19,7 @@ struct http_options {
     const char *url;
     const char *const *headers; /* "Name: value", ended by NULL */
     int64_t connect_timeout_ms;
-    int64_t first_byte_timeout_ms; /* from http_send() to the first byte of the body; 0: none */
-    int64_t stall_timeout_ms;      /* between two reads of the body; 0: none */
-    int64_t total_timeout_ms;      /* 0: none */
+    int64_t total_timeout_ms; /* 0: none. How long a body may be silent is the caller's to judge, who can cancel */
 };
 
 struct http_result {

@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+#define TIMEOUT_MS 500 /* where what keeps a connection alive must not keep us waiting … */
+#define PAUSE_MS   450 /* … and comes shortly before that */
+
 static void says_that_a_stream_was_cut(void **state)
 {
     struct world *world = *state;
@@ -42,13 +45,35 @@ static void gives_up_on_stalls(void **state)
     assert_int_equal(world->server.requests, 3);
 }
 
+/* A head and this body at once, and then this line after each of five pauses. */
+static struct reply *reply_with_pauses(struct world *world, const char *body, const char *line, uint64_t pause_ms)
+{
+    struct reply *reply = reply_with(world, SSE_HEAD "\r\n");
+    buf_append_text(&reply->bytes, body);
+    reply->step = reply->bytes.len;
+    reply->pause_ms = pause_ms;
+    for (int i = 0; i < 5; i++) /* each as long as a step */
+        buf_printf(&reply->bytes, "%-*s\n\n", (int)reply->step - 2, line);
+    return reply;
+}
+
+static void expect_timeout(struct world *world, bool resumable, const char *reason)
+{
+    uint64_t took_ms = expect_error(world, ERR_TIMEOUT, resumable, reason);
+    assert_in_range(took_ms, TIMEOUT_MS * 9 / 10, TIMEOUT_MS * 13 / 10);
+    expect_hang_up(world);
+}
+
 static void is_not_kept_waiting_by_comments(void **state)
 {
     struct world *world = *state;
-    world->options.first_token_timeout_ms = 200;
-    reply_without_end(world, ": wait\n\n", 20);
-    expect_error(world, ERR_TIMEOUT, false, "the model provider did not answer in time");
-    expect_hang_up(world);
+    world->options.first_token_timeout_ms = TIMEOUT_MS;
+    reply_with_pauses(world, "", ":", PAUSE_MS);
+    expect_timeout(world, false, "the model provider did not answer in time");
+    world->options.first_token_timeout_ms = 10 * TIMEOUT_MS;
+    world->options.stall_timeout_ms = TIMEOUT_MS;
+    reply_with_pauses(world, TEXT("half"), ":", PAUSE_MS);
+    expect_timeout(world, true, "the model provider stopped in mid-answer");
 }
 
 /* In every form that a body can have. */
@@ -56,12 +81,33 @@ static void is_not_kept_waiting_by_empty_words(void **state)
 {
     struct world *world = *state;
     static const char *const nothings[] = {"\n", TEXT(""), "{     "};
-    world->options.first_token_timeout_ms = 200;
+    world->options.first_token_timeout_ms = TIMEOUT_MS;
     for (size_t i = 0; i < sizeof nothings / sizeof *nothings; i++) {
-        reply_without_end(world, nothings[i], 20);
-        expect_error(world, ERR_TIMEOUT, false, "the model provider did not answer in time");
-        expect_hang_up(world);
+        reply_without_end(world, nothings[i], PAUSE_MS);
+        expect_timeout(world, false, "the model provider did not answer in time");
     }
+}
+
+static void waits_for_each_word_anew(void **state)
+{
+    struct world *world = *state;
+    const char *word = "data: {\"choices\":[{\"delta\":{\"content\":\"w\"}}]}";
+    world->options.first_token_timeout_ms = world->options.stall_timeout_ms = TIMEOUT_MS / 2;
+    struct reply *reply = reply_with_pauses(world, TEXT("w"), word, TIMEOUT_MS / 5);
+    buf_append_text(&reply->bytes, FINISH);
+    reply->close = true;
+    expect_answer(world, "wwwwww");
+}
+
+static void does_not_wait_for_an_error_without_end(void **state)
+{
+    struct world *world = *state;
+    world->options.first_token_timeout_ms = 200;
+    struct reply *reply = reply_with(world, "HTTP/1.1 500 Oops\r\n\r\n");
+    reply->repeat = true;
+    reply->pause_ms = 20;
+    expect_error(world, ERR_REFUSED, false, "the model provider answered 500");
+    expect_hang_up(world);
 }
 
 static void gives_up_on_an_answer_without_end(void **state)
@@ -213,6 +259,8 @@ int main(void)
         WORLD_TEST(gives_up_on_stalls),
         WORLD_TEST(is_not_kept_waiting_by_comments),
         WORLD_TEST(is_not_kept_waiting_by_empty_words),
+        WORLD_TEST(waits_for_each_word_anew),
+        WORLD_TEST(does_not_wait_for_an_error_without_end),
         WORLD_TEST(gives_up_on_an_answer_without_end),
         WORLD_TEST(asks_again_when_told_to_wait),
         WORLD_TEST(waits_as_long_as_told),

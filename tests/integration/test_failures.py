@@ -12,6 +12,7 @@ import pytest
 
 from client import connect, eventually
 from model_server import call, cut, garbage, hang, huge_line, refuse, report_results, say, stall
+from process import wait_until
 from stack import sized
 from tool_file import command_tools, running
 
@@ -88,6 +89,24 @@ def test_fault(stack, model, fault, stream):
     while model.open_streams() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not model.open_streams()
+
+
+@pytest.mark.parametrize("deltas", [[], ["half ", "an answer "]], ids=["at-once", "later"])
+def test_comments_buy_no_time(stack, model, deltas):
+    """What comes only to keep the connection alive does not put a timeout off."""
+    question = f"comments {len(deltas)}"
+    seconds = SETTINGS["LLM_STALL_TIMEOUT_MS"] / 1000
+    model.script(question, stall(deltas, comment_every=0.9 * seconds))
+
+    async def scenario():
+        async with connect(stack.url) as client:
+            assert (await client.ask(question)).final["type"] == "error"
+    asyncio.run(scenario())
+    requests = model.asked(question)
+    wait_until(lambda: all(request.closed for request in requests), 5, "the model sees that it was left")
+    assert len(requests) == (2 if deltas else 1)  # an answer that has begun is gone on with
+    assert all(request.client_closed for request in requests)
+    assert all(0.9 * seconds < request.closed - request.received < 1.3 * seconds for request in requests)
 
 
 def test_one_retry_after_429(stack, model):

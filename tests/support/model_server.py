@@ -186,12 +186,14 @@ def cut(deltas, delay=0):
     return behave
 
 
-def stall(deltas=()):
-    """Says this, and then nothing for ever."""
+def stall(deltas=(), comment_every=3600):
+    """Says this, and then nothing for ever but a comment each so many seconds."""
     async def behave(request, stream):
         stream.head()
         await send_deltas(request, stream, deltas)
-        await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(comment_every)
+            stream.raw(b": still here\n\n")
     return behave
 
 
