@@ -258,7 +258,7 @@ def parse_arguments():
                         help="the gateway (%(default)s); http://host:port or host:port will do, too")
     parser.add_argument("--session-type", choices=("person", "group"), default="person", help="langbot")
     parser.add_argument("--conversation", default=f"terminal-{uuid.uuid4()}", help="yychat: the conversation's id")
-    parser.add_argument("--user", default=f"terminal-{uuid.uuid4()}", help="minimal: the user's id")
+    parser.add_argument("--user", help="minimal: the user's id; with --token, whose that is (a new one)")
     parser.add_argument("--token", help="where the gateway asks for one")
     parser.add_argument("--multi", type=int, default=1, metavar="N", help="so many clients at the same time")
     parser.add_argument("--question", help="the question, instead of the last argument")
@@ -268,6 +268,9 @@ def parse_arguments():
         if not words:
             parser.error("which pipeline? (or another --protocol)")
         options.pipeline = words.pop(0)
+    if options.protocol == "minimal" and options.token and not options.user:
+        parser.error("--token opens only its own user's conversation: which --user?")
+    options.user = options.user or f"terminal-{uuid.uuid4()}"
     options.question = options.question or " ".join(words)
     if options.multi > 1 and not options.question:
         parser.error("--multi takes a question")

@@ -132,6 +132,8 @@ static void make_completion_options(struct agent *agent)
     const struct provider_endpoint endpoint = agent_settings_model(settings).endpoint;
     size_t len = strlen(endpoint.base_url);
 
+    if (settings->api_key != NULL && settings->base_url == NULL)
+        log_warning("OPENAI_API_KEY is set, but OPENAI_BASE_URL is not: the demo model answers");
     while (len > 0 && endpoint.base_url[len - 1] == '/')
         len--;
     agent->base_url = mem_strndup(endpoint.base_url, len);

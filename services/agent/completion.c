@@ -26,7 +26,8 @@ struct completion {
     struct http_request *http;
     struct provider_request request; /* its body only until it is sent */
     int status;                      /* of its response; 0: there is none yet */
-    bool retried;
+    bool retried;                    /* after what the provider said; and */
+    bool reconnected;                /* after it could not be asked */
 
     /* Of the loop's clock. Words move only `due_ms`: the timer looks at it at `look_ms`, and is set anew then. */
     uint64_t end_ms; /* of all of it */
@@ -254,21 +255,22 @@ static void on_body(void *arg, int status, const char *bytes, size_t len)
 /* ---- The request */
 
 /* How long to wait before asking again; -1: it isn't asked again. */
-static int64_t retry_delay_ms(const struct completion *completion, const struct http_result *result)
+static int64_t retry_delay_ms(struct completion *completion, const struct http_result *result)
 {
-    if (completion->retried)
-        return -1;
-    if (result->status == 429 || result->status == 503) {
-        int64_t wait_ms = result->retry_after_ms >= 0 ? result->retry_after_ms : RETRY_AFTER_DEFAULT_MS;
-        return wait_ms <= completion->options->retry_after_max_ms ? wait_ms : -1;
+    int64_t wait_ms = -1;
+    if ((result->status == 429 || result->status == 503) && !completion->retried) {
+        completion->retried = true;
+        wait_ms = result->retry_after_ms >= 0 ? result->retry_after_ms : RETRY_AFTER_DEFAULT_MS;
+    } else if (result->status == 0 && (result->err == ERR_SYSTEM || result->err == ERR_CLOSED) &&
+               !completion->reconnected) {
+        completion->reconnected = true;
+        return RECONNECT_AFTER_MS;
     }
-    bool unanswered = result->status == 0 && (result->err == ERR_SYSTEM || result->err == ERR_CLOSED);
-    return unanswered ? RECONNECT_AFTER_MS : -1;
+    return wait_ms <= completion->options->retry_after_max_ms ? wait_ms : -1;
 }
 
 static void retry(struct completion *completion, struct buf *body, int64_t delay_ms)
 {
-    completion->retried = true;
     buf_reset(&completion->error_body);
     buf_move(&completion->request.body, body);
     wait_for(completion, delay_ms);

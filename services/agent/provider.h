@@ -75,6 +75,7 @@ struct provider_parser;
 struct provider_outcome {
     bool finished;           /* the provider said that it was done; else the stream was cut */
     const char *stop;        /* its finish reason ("stop", "length", "tool_calls", …), or NULL */
+    bool withheld;           /* the provider keeps back what the model had to say, or the rest of it */
     struct tool_call *calls; /* in the order of their index; lent by the parser */
     size_t call_count;
     uint64_t progress; /* grows with every piece of text, of a tool call or of thinking aloud, and with the end; not

@@ -124,6 +124,8 @@ static void on_finished(struct turn *turn, const struct provider_outcome *outcom
         return;
     if (outcome->call_count > 0)
         plan_round(turn, outcome);
+    else if (outcome->withheld && said_since_round(turn).len == 0)
+        turn_fail(turn, "the model provider withheld the answer");
     else
         turn->end = PARLEY__TURN_STATE__TURN_STATE_COMPLETED;
 }

@@ -1,9 +1,12 @@
 #include "service_cli.h"
 
 #include "json.h"
+#include "mem.h"
 
+#include <ctype.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define REASON_SIZE  512
@@ -157,11 +160,54 @@ static int obey(const struct service_spec *spec, int argc, char **argv)
 
 /* ---- settings */
 
+static bool is_port(const char *text)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+    return isdigit((unsigned char)*text) && *end == '\0' && number >= 1 && number <= 65535;
+}
+
+/* [nats://|tls://][user[:password]@]host[:port][/] */
+static bool is_broker(char *url)
+{
+    char *host = url;
+    if (strncmp(url, "nats://", 7) == 0)
+        host += 7;
+    else if (strncmp(url, "tls://", 6) == 0)
+        host += 6;
+    if (strrchr(host, '@'))
+        host = strrchr(host, '@') + 1;
+    if (*host && host[strlen(host) - 1] == '/')
+        host[strlen(host) - 1] = '\0';
+    char *port = strchr(*host == '[' ? host + strcspn(host, "]") : host, ':');
+    if (port)
+        *port++ = '\0';
+    return *host && !strpbrk(host, "/ \t") && (!port || is_port(port));
+}
+
+static int check_brokers(const char *urls, char *reason, size_t reason_size)
+{
+    char *copy = mem_strdup(urls), *rest = copy;
+    int err = ERR_NONE;
+    for (char *url; (url = strsep(&rest, ",")) && !err;) {
+        if (is_broker(url))
+            continue;
+        snprintf(reason, reason_size, "NATS_URL: one of its addresses is not like nats://host:4222");
+        err = ERR_INVALID;
+    }
+    free(copy);
+    return err;
+}
+
 static int load(const struct service_spec *spec, void *settings, struct common_settings *common)
 {
     char reason[REASON_SIZE] = "";
     if (settings_load(common_settings_table, common, reason, sizeof reason))
         return complain(spec, reason);
+    if (check_brokers(common->nats_url, reason, sizeof reason)) {
+        settings_deinit(common_settings_table, common);
+        return complain(spec, reason);
+    }
     if (settings_load(own_table(spec), settings, reason, sizeof reason)) {
         settings_deinit(common_settings_table, common);
         return complain(spec, reason);

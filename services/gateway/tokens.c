@@ -110,6 +110,15 @@ static const char *take_entry(json_t *entry, struct token *token)
     return NULL;
 }
 
+/* Which of the first `count` has the same hash; `count`: none. */
+static size_t find_same(const struct tokens *tokens, size_t count)
+{
+    size_t i = 0;
+    while (i < count && strcmp(tokens->list[i].sha256, tokens->list[count].sha256) != 0)
+        i++;
+    return i;
+}
+
 static int take_list(const json_t *list, struct tokens *tokens, char *reason, size_t reason_size)
 {
     size_t i;
@@ -123,6 +132,11 @@ static int take_list(const json_t *list, struct tokens *tokens, char *reason, si
             return ERR_INVALID;
         }
         tokens->count++;
+        size_t same = find_same(tokens, i);
+        if (same < i) {
+            snprintf(reason, reason_size, "tokens[%zu].sha256 is that of tokens[%zu], too", i, same);
+            return ERR_INVALID;
+        }
     }
     return ERR_NONE;
 }

@@ -129,6 +129,16 @@ static void asks_again_when_told_to_wait(void **state)
     assert_int_equal(world->server.last_request.data[0], '{');
 }
 
+static void asks_again_when_the_connection_has_gone_meanwhile(void **state)
+{
+    struct world *world = *state;
+    reply_with(world, "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy");
+    reply_with(world, "")->close = true;
+    reply_with_text(world, "at last");
+    expect_answer(world, "at last");
+    assert_int_equal(world->server.requests, 3);
+}
+
 static void waits_as_long_as_told(void **state)
 {
     struct world *world = *state;
@@ -263,6 +273,7 @@ int main(void)
         WORLD_TEST(does_not_wait_for_an_error_without_end),
         WORLD_TEST(gives_up_on_an_answer_without_end),
         WORLD_TEST(asks_again_when_told_to_wait),
+        WORLD_TEST(asks_again_when_the_connection_has_gone_meanwhile),
         WORLD_TEST(waits_as_long_as_told),
         WORLD_TEST(does_not_wait_longer_than_allowed),
         WORLD_TEST(passes_on_what_a_refusal_says),

@@ -42,6 +42,7 @@ FAULTS = {
     "stall-at-once": (stall(), ""),
     "stall": (stall(["some ", "words "]), ""),
     "hang": (hang(), ""),
+    "withheld": (say([], finish="content_filter"), "withheld the answer"),
     "error-in-mid-stream": (garbage(["some "], b'data: {"error":{"message":"overloaded"}}\n\n'), "overloaded"),
 }
 

@@ -45,6 +45,12 @@ def test_a_wrong_setting_is_named(service, name, value):
     assert name in ended.stderr and value in ended.stderr and len(ended.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("url", ["http://x", "nats://127.0.0.1:notaport", "nats://a:4222,nats://b:0", "nats://", ","])
+def test_a_wrong_broker_is_named(url):
+    ended = call("router", NATS_URL=url)
+    assert ended.returncode == 2 and "NATS_URL" in ended.stderr
+
+
 def test_a_wrong_secret_is_named_but_not_shown():
     ended = call("router", NATS_PASSWORD="hush", NATS_PASSWORD_FILE="/nowhere")
     assert ended.returncode == 2 and "NATS_PASSWORD" in ended.stderr and "hush" not in ended.stderr

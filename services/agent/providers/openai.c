@@ -303,6 +303,7 @@ static void outcome(struct provider_parser *parser, struct provider_outcome *out
         name_calls(parser);
     *out = (struct provider_outcome){.finished = parser->finished,
                                      .stop = parser->stop,
+                                     .withheld = parser->stop && strcmp(parser->stop, "content_filter") == 0,
                                      .calls = parser->calls,
                                      .call_count = parser->call_count,
                                      .progress = parser->progress + parser->finished,

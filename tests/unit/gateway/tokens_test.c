@@ -80,6 +80,8 @@ static void test_what_is_wrong_is_named(void **state)
         {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"a\",\"roles\":\"owner\"}]}", "tokens[0].roles"},
         {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"a\",\"roles\":[1]}]}", "tokens[0].roles"},
         {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"a\",\"role\":[]}]}", "tokens[0] has a member"},
+        {"{\"tokens\":[{\"sha256\":\"" SECRET "\",\"user\":\"a\"},{\"sha256\":\"" SECRET "\",\"user\":\"b\"}]}",
+         "tokens[1].sha256 is that of tokens[0], too"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tokens *tokens = NULL;
