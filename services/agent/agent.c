@@ -57,7 +57,7 @@ static void on_connected(void *arg)
     };
     agent->consumer = consumer_new(agent->bus, &options, on_job, agent);
     consumer_set_open(agent->consumer, has_room(agent));
-    agent->backlog = backlog_new(agent->bus, STREAM_JOBS, name, agent->metrics.pending);
+    agent->backlog = store_gauges_of_backlog(agent->bus, STREAM_JOBS, name, agent->metrics.pending);
 }
 
 static void on_working(uv_timer_t *timer)
@@ -190,7 +190,7 @@ void agent_free(struct agent **agent_ptr)
 
     if (agent->consumer != NULL)
         consumer_free(&agent->consumer);
-    backlog_free(&agent->backlog);
+    store_gauges_free(&agent->backlog);
     while (agent->turns != NULL)
         turn_free(agent->turns);
     toolbox_free(&agent->toolbox);

@@ -4,11 +4,11 @@
 
 #include "agent_settings.h"
 #include "alarm.h"
-#include "backlog.h"
 #include "completion.h"
 #include "emit.h"
 #include "service.h"
 #include "store.h"
+#include "store_gauges.h"
 #include "toolbox.h"
 #include "wire.h"
 
@@ -41,7 +41,7 @@ struct agent {
     struct emit *emit;
     struct toolbox *toolbox;
     struct consumer *consumer; /* NULL before the first connection, and so is the next */
-    struct backlog *backlog;
+    struct store_gauges *backlog;
     struct agent_metrics metrics;
     uv_timer_t working; /* tells the queue, and silent turns' listeners, that we are at work */
     struct alarm grace; /* of the drain */

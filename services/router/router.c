@@ -1,7 +1,6 @@
 #include "router.h"
 
 #include "clock.h"
-#include "fill.h"
 #include "log.h"
 #include "mem.h"
 #include "subjects.h"
@@ -120,7 +119,7 @@ struct router *router_new(struct service *service, const struct router_settings 
     router->stored = wire_arena_new(ARENA_BYTES);
     register_metrics(router);
     router->webhook = webhook_new(router);
-    router->fill = fill_new(service->bus, service->metrics);
+    router->fill = store_gauges_of_fill(service->bus, service->metrics);
     service_on_reload(service, on_reload, router);
     service_on_drain(service, on_drain, router);
     service_on_connected(service, on_connected, router);
@@ -139,7 +138,7 @@ void router_stop(struct router *router)
             command->stop(command);
     }
     webhook_stop(router->webhook);
-    fill_free(&router->fill);
+    store_gauges_free(&router->fill);
 }
 
 void router_free(struct router **router)

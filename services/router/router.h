@@ -10,12 +10,12 @@
 #include "metrics.h"
 #include "router_settings.h"
 #include "service.h"
+#include "store_gauges.h"
 #include "trace.h"
 #include "wire.h"
 
 #include <sys/queue.h>
 
-struct fill;
 struct webhook;
 
 enum { ROUTER_SUBSCRIPTIONS = 10 };
@@ -34,7 +34,7 @@ struct router {
     const struct router_settings *settings;
     struct config *config; /* another one after each SIGHUP: lent no longer than a handler runs */
     struct webhook *webhook;
-    struct fill *fill;
+    struct store_gauges *fill;
     struct wire_arena *command; /* holds the message at hand */
     struct wire_arena *stored;  /* holds the conversation at hand */
     struct bus_subscription *subscriptions[ROUTER_SUBSCRIPTIONS];
