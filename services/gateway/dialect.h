@@ -207,6 +207,7 @@ struct dialect {
     /* Answers can't be told apart: they run one after the other, in the order asked. */
     bool serial;
     bool resumes;                /* answers belong to the connection that asked: a later one can go on with it */
+    bool for_contacts;           /* its clients are contacts, who may have a persona and an apology of their own */
     bool times_out;              /* closed after WS_CONNECTION_TIMEOUT of silence */
     int64_t ping_interval_s;     /* 0: WS_HEARTBEAT_INTERVAL */
     enum dialect_text room_text; /* how members of a room get an answer that another connection asked for */

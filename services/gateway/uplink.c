@@ -57,6 +57,7 @@ static void pack_ask(const struct turn *turn, int64_t deadline_ms, struct buf *o
     ask.counted = request->counted;
     ask.no_answer = request->no_answer;
     ask.chain = bytes_of_buf(&request->chain);
+    ask.from_contact = asker->dialect->for_contacts;
     wire_pack(&ask.base, out);
 }
 

@@ -235,11 +235,6 @@ static void on_remembered(void *arg, int err)
 
 /* ---- What comes */
 
-static bool is_contact(const Parley__Ask *ask)
-{
-    return strcmp(ask->dialect, "contact") == 0;
-}
-
 static void start_ask(struct router *router, const struct bus_message *message, const Parley__Ask *command,
                       const struct config_choice *choice, const struct trace *trace)
 {
@@ -256,7 +251,7 @@ static void start_ask(struct router *router, const struct bus_message *message, 
     ask->asked_ms = clock_wall_ms();
     ask->deadline_ms = command->deadline_ms;
     ask->start_deadline_ms = ask->asked_ms + router->settings->turn_start_timeout_ms;
-    if (is_contact(command) && config_apology(router->config))
+    if (command->from_contact && config_apology(router->config))
         ask->apology = mem_strdup(config_apology(router->config));
     job_pack(command, choice, ask->asked_ms, ask->start_deadline_ms, &ask->job);
     if (!command->counted) {
@@ -295,7 +290,7 @@ static void check(const struct router *router, const Parley__Ask *ask, struct co
         snprintf(reason, CONFIG_REASON_SIZE, "the question belongs to no conversation");
     else if (router_is_full(router))
         snprintf(reason, CONFIG_REASON_SIZE, "too many questions at once; try again later");
-    else if (config_choose(router->config, ask->pipeline, ask->persona, is_contact(ask), choice, reason))
+    else if (config_choose(router->config, ask->pipeline, ask->persona, ask->from_contact, choice, reason))
         return; /* it has said why */
 }
 

@@ -138,6 +138,24 @@ def test_the_apology_is_a_setting(stack, model):
     stack.remove(gateway)
 
 
+def test_the_configuration_has_a_persona_and_an_apology_for_contacts(model, tmp_path):
+    model.script("whom am I asking?", say("A warden."))
+    model.script("fails here", refuse(500, "out of order"))
+    path = tmp_path / "parley.json"
+    path.write_text(json.dumps({
+        "pipelines": [{"uuid": "a", "name": "A"}], "contact": {"persona": "warden", "apology": OWN_APOLOGY},
+        "personas": [{"id": "warden", "name": "Warden", "system_prompt": "Guard the owner."}]}))
+
+    async def scenario():
+        async with connect(Contact, stack.gateway.port) as client:
+            assert await client.answer("whom am I asking?") == "A warden."
+            assert model.asked("whom am I asking?")[0].body["messages"][0]["content"] == "Guard the owner."
+            assert await client.answer("fails here") == OWN_APOLOGY
+    with Stack(model=model, PARLEY_CONFIG=path) as stack:
+        stack.start(router=1, agent=1, gateway=1)
+        asyncio.run(scenario())
+
+
 def test_answers_come_in_the_order_asked_and_pings_at_once(stack, model):
     model.script("slow", say(["slow ", "answer"], delay=0.3))
 

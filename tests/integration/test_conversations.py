@@ -283,7 +283,7 @@ def test_pipelines_and_personas(stack, model):
         assert turn.of("failed")[0].reason == b"Unknown personality: rude"
         turn = await gateway.ask("x", unique("c"), pipeline="none").end()
         assert turn.of("failed")[0].reason == b"Pipeline not found"
-        turn = await gateway.ask("hello", unique("c"), dialect="contact").end()
+        turn = await gateway.ask("hello", unique("c"), from_contact=True).end()
         assert turn.of("accepted")[0].apology == b"Not today."
 
         found = await bus.command("find_pipeline", messages.FindPipeline(pipeline=PIPELINE), messages.Done)

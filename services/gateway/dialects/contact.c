@@ -229,6 +229,7 @@ const struct dialect dialect_contact = {
     .name = "contact",
     .serial = true,
     .resumes = true,
+    .for_contacts = true,
     .ping_interval_s = PING_INTERVAL_S,
     .serves = serves,
     .open = open_client,
