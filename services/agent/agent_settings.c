@@ -115,7 +115,7 @@ int agent_settings_check(const void *values, char *reason, size_t reason_size)
                  demo ? "DEMO_MODEL_URL" : "OPENAI_BASE_URL", demo ? settings->demo_model_url : settings->base_url);
         return ERR_INVALID;
     }
-    if (!id_is_token(settings->pool, strlen(settings->pool))) {
+    if (!id_is_token_text(settings->pool)) {
         snprintf(reason, reason_size, "AGENT_POOL: '%s' has other characters than letters, digits, '_' and '-'",
                  settings->pool);
         return ERR_INVALID;

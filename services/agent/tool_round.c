@@ -56,7 +56,7 @@ static bool is_object(const struct buf *text)
 static const char *objection(const struct transcript *transcript, const struct tool_call *call,
                              const struct toolbox *toolbox, const Parley__Job *job, size_t max_step_bytes)
 {
-    if (!id_is_token(call->name, strlen(call->name)))
+    if (!id_is_token_text(call->name))
         return "this is no name of a tool";
     const char *reason = toolbox_objection(toolbox, job, call->name);
     if (reason != NULL)

@@ -52,7 +52,7 @@ static void take_list(struct toolbox *toolbox, const Parley__ToolList *list)
     toolbox->tools = mem_alloc(count * sizeof *toolbox->tools);
     for (size_t i = 0; i < count; i++) {
         const Parley__ToolDescription *tool = list->tools[i];
-        if (!id_is_token(tool->name, strlen(tool->name)))
+        if (!id_is_token_text(tool->name))
             continue;
         toolbox->tools[toolbox->count++] = (struct prompt_tool){
             .name = mem_strdup(tool->name),

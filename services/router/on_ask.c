@@ -267,9 +267,8 @@ static void start_ask(struct router *router, const struct bus_message *message, 
 static bool has_ids(const Parley__Ask *ask)
 {
     bool in_room = ask->room[0] != '\0';
-    return id_is_token(ask->turn, strlen(ask->turn)) && id_is_token(ask->gateway, strlen(ask->gateway)) &&
-           id_is_token(ask->connection, strlen(ask->connection)) &&
-           (in_room ? id_is_token(ask->room, strlen(ask->room)) : !ask->counted) && (ask->counted || !ask->no_answer);
+    return id_is_token_text(ask->turn) && id_is_token_text(ask->gateway) && id_is_token_text(ask->connection) &&
+           (in_room ? id_is_token_text(ask->room) : !ask->counted) && (ask->counted || !ask->no_answer);
 }
 
 /* Chooses who answers, or writes why the question can't be taken: then `reason` is not empty. */

@@ -25,7 +25,7 @@ static const char *check(const struct router *router, const Parley__SendBroadcas
     if (command->message.len == 0 || command->n_rooms > ROOMS_MAX)
         return "no message, or too many rooms";
     for (size_t i = 0; i < command->n_rooms; i++)
-        if (!id_is_token(command->rooms[i], strlen(command->rooms[i])))
+        if (!id_is_token_text(command->rooms[i]))
             return "there can be no such room";
     return NULL;
 }

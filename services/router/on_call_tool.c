@@ -137,7 +137,7 @@ void on_call_tool(void *arg, const struct bus_message *message)
         return;
     }
     metric_add(router->metrics.tool_calls, 1);
-    if (!id_is_token(call->name, strlen(call->name)))
+    if (!id_is_token_text(call->name))
         reply_result(router, message->reply, &trace, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_NOT_FOUND,
                      "there is no tool of this name");
     else if (call->credential.len > (size_t)router->settings->credential_max_bytes)

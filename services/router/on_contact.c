@@ -167,7 +167,7 @@ void on_contact(void *arg, const struct bus_message *message)
     Parley__Contact *contact;
     struct trace trace = router_trace(message);
     int err = wire_unpack(router->command, &parley__contact__descriptor, message->data, message->len, &contact);
-    if (err || !id_is_token(contact->request, strlen(contact->request))) {
+    if (err || !id_is_token_text(contact->request)) {
         log_warning("a contact request that can't be read was dropped", LOG_TEXT("subject", message->subject),
                     LOG_TRACE(&trace));
         reply_stored(router, message->reply, &trace, "the contact request can't be read");

@@ -85,8 +85,7 @@ static void on_changed(void *arg, int err)
 
 static bool is_valid(const Parley__TurnDone *done)
 {
-    return done->turn && id_is_token(done->conversation, strlen(done->conversation)) &&
-           id_is_token(done->turn->turn, strlen(done->turn->turn));
+    return done->turn && id_is_token_text(done->conversation) && id_is_token_text(done->turn->turn);
 }
 
 static void start_save(struct router *router, const struct bus_message *message, const Parley__TurnDone *done,

@@ -5,7 +5,6 @@
 #include "subjects.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define FIELD(name) offsetof(struct router_settings, name)
 
@@ -40,7 +39,7 @@ const struct setting router_settings_table[] = {
 int router_settings_check(const void *settings, char *reason, size_t reason_size)
 {
     const struct router_settings *router = settings;
-    if (!id_is_token(router->pool, strlen(router->pool))) {
+    if (!id_is_token_text(router->pool)) {
         snprintf(reason, reason_size, "ROUTER_POOL: '%s' has other characters than letters, digits, _ and -",
                  router->pool);
         return ERR_INVALID;

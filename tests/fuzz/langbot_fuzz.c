@@ -3,7 +3,6 @@
 #include "mem.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* The input as a path and as a body of a call. */
 static void fuzz_calls(const uint8_t *data, size_t size)
@@ -11,7 +10,7 @@ static void fuzz_calls(const uint8_t *data, size_t size)
     struct langbot_call call;
     struct buf message = {0};
     char *path = mem_strndup((const char *)data, size);
-    if (langbot_find_call(path, &call) && call.pipeline[0] && !id_is_token(call.pipeline, strlen(call.pipeline)))
+    if (langbot_find_call(path, &call) && call.pipeline[0] && !id_is_token_text(call.pipeline))
         abort();
     if (!langbot_read_broadcast((const char *)data, size, &message) && message.len == 0)
         abort();
