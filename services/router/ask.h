@@ -6,16 +6,12 @@
 #include "change.h"
 #include "id.h"
 #include "router.h"
-#include "trace.h"
 
 /* A question on its way: into its conversation, where that is to hold it from now on, and into the stream. */
 struct ask {
     struct command command; /* first */
-    struct router *router;
-    char *reply;
     char turn[ID_TOKEN_MAX + 1];
     char connection[ID_TOKEN_MAX + 1];
-    struct trace trace;
     int64_t asked_ms, deadline_ms, start_deadline_ms;
     char *apology;  /* NULL: none */
     struct buf job; /* packed */
@@ -28,8 +24,6 @@ struct ask {
     bool late;
 };
 
-/* Its command is over. Frees it. */
-void ask_end(struct ask *ask);
 /* Its client has been told that it failed: where it stands in its conversation, it no longer waits for an answer there.
  * Goes on trying for a while where the store can't be reached. Ends the ask. */
 void ask_take_back(struct ask *ask);

@@ -32,7 +32,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- What the gateway is told */
 
@@ -45,16 +44,14 @@ static Parley__Event event_of(const char *connection, const char *turn, Parley__
     return event;
 }
 
-static void refuse(struct router *router, const char *reply, const struct trace *trace, const char *connection,
-                   const char *turn, const char *reason)
+static void refuse(const struct command *command, const char *connection, const char *turn, const char *reason)
 {
     Parley__Failed failed = PARLEY__FAILED__INIT;
     Parley__Event event = event_of(connection, turn, PARLEY__EVENT__KIND_FAILED);
-    failed.reason.data = (uint8_t *)reason;
-    failed.reason.len = strlen(reason);
+    failed.reason = router_text(reason);
     event.failed = &failed;
-    router_send_event(router, reply, trace, &event);
-    metric_add(router->metrics.refused, 1);
+    router_send_event(command, command->reply, &event);
+    metric_add(command->router->metrics.refused, 1);
 }
 
 static void accept_ask(const struct ask *ask)
@@ -63,11 +60,11 @@ static void accept_ask(const struct ask *ask)
     Parley__Event event = event_of(ask->connection, ask->turn, PARLEY__EVENT__KIND_ACCEPTED);
     accepted.start_deadline_ms = ask->start_deadline_ms;
     if (ask->apology)
-        accepted.apology = (ProtobufCBinaryData){strlen(ask->apology), (uint8_t *)ask->apology};
+        accepted.apology = router_text(ask->apology);
     accepted.message_id = ask->answer_id;
     event.accepted = &accepted;
-    router_send_event(ask->router, ask->reply, &ask->trace, &event);
-    metric_add(ask->router->metrics.accepted, 1);
+    router_send_event(&ask->command, ask->command.reply, &event);
+    metric_add(ask->command.router->metrics.accepted, 1);
 }
 
 static void note_ask(const struct ask *ask)
@@ -75,8 +72,8 @@ static void note_ask(const struct ask *ask)
     Parley__Noted noted = PARLEY__NOTED__INIT;
     Parley__Event event = event_of(ask->connection, ask->turn, PARLEY__EVENT__KIND_NOTED);
     event.noted = &noted;
-    router_send_event(ask->router, ask->reply, &ask->trace, &event);
-    metric_add(ask->router->metrics.noted, 1);
+    router_send_event(&ask->command, ask->command.reply, &event);
+    metric_add(ask->command.router->metrics.noted, 1);
 }
 
 static const char *reason_of(int err)
@@ -108,20 +105,12 @@ static void stop_ask(struct command *command)
     change_stop(&((struct ask *)command)->change);
 }
 
-static void free_ask(struct command *command)
+static void deinit_ask(struct command *command)
 {
     struct ask *ask = (struct ask *)command;
     buf_deinit(&ask->job);
     buf_deinit(&ask->message);
     free(ask->apology);
-    free(ask->reply);
-    free(ask);
-}
-
-void ask_end(struct ask *ask)
-{
-    router_end(ask->router, &ask->command);
-    free_ask(&ask->command);
 }
 
 /* ---- Into the stream */
@@ -132,13 +121,14 @@ static void on_queued(void *arg, int err, uint64_t sequence, bool duplicate)
     struct ask *ask = arg;
     if (!err) {
         log_debug("question accepted", LOG_TEXT("turn", ask->turn), LOG_TEXT("connection", ask->connection),
-                  LOG_TRACE(&ask->trace), LOG_INT("duplicate", duplicate));
+                  LOG_TRACE(&ask->command.trace), LOG_INT("duplicate", duplicate));
         accept_ask(ask);
-        ask_end(ask);
+        router_end(&ask->command);
         return;
     }
-    log_warning("a question could not be queued", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->trace), LOG_ERR(err));
-    refuse(ask->router, ask->reply, &ask->trace, ask->connection, ask->turn, reason_of(err));
+    log_warning("a question could not be queued", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->command.trace),
+                LOG_ERR(err));
+    refuse(&ask->command, ask->connection, ask->turn, reason_of(err));
     if (err == ERR_TIMEOUT || err == ERR_DISCONNECTED)
         ask_withdraw(ask);
     else
@@ -148,8 +138,8 @@ static void on_queued(void *arg, int err, uint64_t sequence, bool duplicate)
 static void queue_job(struct ask *ask)
 {
     char subject[SUBJECT_SIZE];
-    snprintf(subject, sizeof subject, SUBJECT_JOB, ask->router->settings->pool);
-    store_publish(ask->router->service->bus, subject, ask->turn, STORE_ANY, &ask->trace, &ask->job,
+    snprintf(subject, sizeof subject, SUBJECT_JOB, ask->command.router->settings->pool);
+    store_publish(ask->command.router->service->bus, subject, ask->turn, STORE_ANY, &ask->command.trace, &ask->job,
                   router_time_left(ask->deadline_ms, STORE_TIMEOUT_MS), on_queued, ask);
 }
 
@@ -158,7 +148,8 @@ static void queue_job(struct ask *ask)
 static const Parley__Ask *asked(const struct ask *ask)
 {
     Parley__Ask *message;
-    if (wire_unpack(ask->router->command, &parley__ask__descriptor, ask->message.data, ask->message.len, &message))
+    if (wire_unpack(ask->command.router->message, &parley__ask__descriptor, ask->message.data, ask->message.len,
+                    &message))
         abort(); /* on_ask() has unpacked the same bytes */
     return message;
 }
@@ -167,7 +158,7 @@ static enum change_verdict make_asked(void *arg, const void *stored, size_t len,
 {
     struct ask *ask = arg;
     const Parley__Ask *message = asked(ask);
-    const struct conversation_limits limits = router_conversation_limits(ask->router);
+    const struct conversation_limits limits = router_conversation_limits(ask->command.router);
     Parley__ConversationTurn turn = PARLEY__CONVERSATION_TURN__INIT;
     turn.turn = ask->turn;
     turn.connection = ask->connection;
@@ -177,7 +168,7 @@ static enum change_verdict make_asked(void *arg, const void *stored, size_t len,
     if (!message->no_answer)
         turn.state = PARLEY__TURN_STATE__TURN_STATE_RUNNING;
     bool added;
-    if (conversation_ask(ask->router->stored, stored, len, &turn, &limits, out, &added))
+    if (conversation_ask(ask->command.router->stored, stored, len, &turn, &limits, out, &added))
         return CHANGE_GIVE_UP;
     ask->late = added && router_too_late(ask->deadline_ms);
     ask->known = !added && ask->change.tries == 1;
@@ -197,14 +188,14 @@ static void show_to_room(const struct ask *ask, const Parley__Ask *message)
     shown.asked_ms = ask->asked_ms;
     event.room_message = &shown;
     snprintf(subject, sizeof subject, SUBJECT_ROOM, message->room);
-    router_send_event(ask->router, subject, &ask->trace, &event);
+    router_send_event(&ask->command, subject, &event);
 }
 
 /* The client has been told by its gateway. */
 static void drop_late(struct ask *ask)
 {
-    metric_add(ask->router->metrics.late, 1);
-    ask_end(ask);
+    metric_add(ask->command.router->metrics.late, 1);
+    router_end(&ask->command);
 }
 
 static void on_remembered(void *arg, int err)
@@ -215,9 +206,9 @@ static void on_remembered(void *arg, int err)
         return;
     }
     if (err) {
-        log_warning("a question could not be kept", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->trace),
+        log_warning("a question could not be kept", LOG_TEXT("turn", ask->turn), LOG_TRACE(&ask->command.trace),
                     LOG_TEXT("conversation", ask->change.conversation), LOG_ERR(err));
-        refuse(ask->router, ask->reply, &ask->trace, ask->connection, ask->turn, reason_of(err));
+        refuse(&ask->command, ask->connection, ask->turn, reason_of(err));
         ask_take_back(ask); /* an answer of the store's may have been lost */
         return;
     }
@@ -226,7 +217,7 @@ static void on_remembered(void *arg, int err)
         show_to_room(ask, message);
     if (message->no_answer) {
         note_ask(ask);
-        ask_end(ask);
+        router_end(&ask->command);
         return;
     }
     job_set_message_id(&ask->job, ask->answer_id);
@@ -235,31 +226,28 @@ static void on_remembered(void *arg, int err)
 
 /* ---- What comes */
 
-static void start_ask(struct router *router, const struct bus_message *message, const Parley__Ask *command,
-                      const struct config_choice *choice, const struct trace *trace)
+static void start_ask(const struct command *command, const struct bus_message *message, const Parley__Ask *question,
+                      const struct config_choice *choice)
 {
     static const struct change_handlers handlers = {.make = make_asked, .done = on_remembered};
-    struct ask *ask = mem_alloc(sizeof *ask);
-    ask->router = router;
+    struct router *router = command->router;
+    struct ask *ask = router_begin(command, sizeof *ask);
     ask->command.stop = stop_ask;
-    ask->command.free = free_ask;
-    router_begin(router, &ask->command);
-    ask->reply = mem_strdup(message->reply);
-    ask->trace = *trace;
-    snprintf(ask->turn, sizeof ask->turn, "%s", command->turn);
-    snprintf(ask->connection, sizeof ask->connection, "%s", command->connection);
+    ask->command.deinit = deinit_ask;
+    snprintf(ask->turn, sizeof ask->turn, "%s", question->turn);
+    snprintf(ask->connection, sizeof ask->connection, "%s", question->connection);
     ask->asked_ms = clock_wall_ms();
-    ask->deadline_ms = command->deadline_ms;
+    ask->deadline_ms = question->deadline_ms;
     ask->start_deadline_ms = ask->asked_ms + router->settings->turn_start_timeout_ms;
-    if (command->from_contact && config_apology(router->config))
+    if (question->from_contact && config_apology(router->config))
         ask->apology = mem_strdup(config_apology(router->config));
-    job_pack(command, choice, ask->asked_ms, ask->start_deadline_ms, &ask->job);
-    if (!command->counted) {
+    job_pack(question, choice, ask->asked_ms, ask->start_deadline_ms, &ask->job);
+    if (!question->counted) {
         queue_job(ask);
         return;
     }
     char conversation[ID_HASH_SIZE];
-    job_conversation_key(&command->conversation, conversation);
+    job_conversation_key(&question->conversation, conversation);
     buf_append(&ask->message, message->data, message->len);
     change_start(router, &ask->change, conversation, &handlers, ask);
 }
@@ -288,7 +276,7 @@ static void check(const struct router *router, const Parley__Ask *ask, struct co
     else if (ask->conversation.len == 0)
         snprintf(reason, CONFIG_REASON_SIZE, "the question belongs to no conversation");
     else if (router_is_full(router))
-        snprintf(reason, CONFIG_REASON_SIZE, "too many questions at once; try again later");
+        snprintf(reason, CONFIG_REASON_SIZE, ROUTER_FULL);
     else if (config_choose(router->config, ask->pipeline, ask->persona, ask->from_contact, choice, reason))
         return; /* it has said why */
 }
@@ -296,26 +284,24 @@ static void check(const struct router *router, const Parley__Ask *ask, struct co
 void on_ask(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
-    Parley__Ask *ask;
-    struct trace trace = router_trace(message);
-    int err = wire_unpack(router->command, &parley__ask__descriptor, message->data, message->len, &ask);
-    if (err || !message->reply || !has_ids(ask)) {
-        log_warning("a question that can't be read was dropped", LOG_TEXT("subject", message->subject),
-                    LOG_TRACE(&trace));
+    struct command command;
+    const Parley__Ask *ask = router_read(router, message, &parley__ask__descriptor, &command);
+    if (!ask || !has_ids(ask)) {
+        router_drop(&command, message);
         return;
     }
     if (router_too_late(ask->deadline_ms)) {
         metric_add(router->metrics.late, 1);
         log_warning("a question past its deadline was dropped; do the clocks of gateway and router agree?",
-                    LOG_TEXT("turn", ask->turn), LOG_TRACE(&trace));
+                    LOG_TEXT("turn", ask->turn), LOG_TRACE(&command.trace));
         return;
     }
     struct config_choice choice = {0};
     char reason[CONFIG_REASON_SIZE];
     check(router, ask, &choice, reason);
     if (reason[0])
-        refuse(router, message->reply, &trace, ask->connection, ask->turn, reason);
+        refuse(&command, ask->connection, ask->turn, reason);
     else
-        start_ask(router, message, ask, &choice, &trace);
+        start_ask(&command, message, ask, &choice);
     config_choice_deinit(&choice);
 }

@@ -14,36 +14,35 @@
 #include "subjects.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define ROOMS_MAX 64
 
-static const char *check(const struct router *router, const Parley__SendBroadcast *command)
+static const char *check(const struct router *router, const Parley__SendBroadcast *asked)
 {
-    if (command->message.len > (size_t)router->settings->question_max_bytes)
+    if (asked->message.len > (size_t)router->settings->question_max_bytes)
         return "the message is too long";
-    if (command->message.len == 0 || command->n_rooms > ROOMS_MAX)
+    if (asked->message.len == 0 || asked->n_rooms > ROOMS_MAX)
         return "no message, or too many rooms";
-    for (size_t i = 0; i < command->n_rooms; i++)
-        if (!id_is_token_text(command->rooms[i]))
+    for (size_t i = 0; i < asked->n_rooms; i++)
+        if (!id_is_token_text(asked->rooms[i]))
             return "there can be no such room";
     return NULL;
 }
 
 /* What goes wrong with one room goes wrong with all: nothing is said to some of them only. */
-static const char *send_to_all(struct router *router, const Parley__SendBroadcast *command, const struct trace *trace)
+static const char *send_to_all(const struct command *command, const Parley__SendBroadcast *asked)
 {
     Parley__Broadcast broadcast = PARLEY__BROADCAST__INIT;
     Parley__Event event = PARLEY__EVENT__INIT;
     int err = ERR_NONE;
-    broadcast.message = command->message;
+    broadcast.message = asked->message;
     broadcast.sent_ms = clock_wall_ms();
     event.kind_case = PARLEY__EVENT__KIND_BROADCAST;
     event.broadcast = &broadcast;
-    for (size_t i = 0; i < command->n_rooms && !err; i++) {
+    for (size_t i = 0; i < asked->n_rooms && !err; i++) {
         char subject[SUBJECT_SIZE];
-        snprintf(subject, sizeof subject, SUBJECT_ROOM, command->rooms[i]);
-        err = router_send_event(router, subject, trace, &event);
+        snprintf(subject, sizeof subject, SUBJECT_ROOM, asked->rooms[i]);
+        err = router_send_event(command, subject, &event);
     }
     return err ? err_text(err) : NULL;
 }
@@ -51,21 +50,20 @@ static const char *send_to_all(struct router *router, const Parley__SendBroadcas
 void on_broadcast(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
-    Parley__SendBroadcast *command;
-    struct trace trace = router_trace(message);
-    if (wire_unpack(router->command, &parley__send_broadcast__descriptor, message->data, message->len, &command)) {
-        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject),
-                    LOG_TRACE(&trace));
+    struct command command;
+    const Parley__SendBroadcast *asked = router_read(router, message, &parley__send_broadcast__descriptor, &command);
+    if (!asked) {
+        router_drop(&command, message);
         return;
     }
     Parley__Done done = PARLEY__DONE__INIT;
-    done.no_pipeline = !config_has_pipeline(router->config, command->pipeline);
-    const char *failure = done.no_pipeline ? NULL : check(router, command);
+    done.no_pipeline = !config_has_pipeline(router->config, asked->pipeline);
+    const char *failure = done.no_pipeline ? NULL : check(router, asked);
     if (!failure && !done.no_pipeline)
-        failure = send_to_all(router, command, &trace);
+        failure = send_to_all(&command, asked);
     if (failure)
-        done.failure = (ProtobufCBinaryData){strlen(failure), (uint8_t *)failure};
+        done.failure = router_text(failure);
     else if (!done.no_pipeline)
-        log_debug("broadcast sent", LOG_INT("rooms", command->n_rooms), LOG_TRACE(&trace));
-    router_reply(router, message->reply, &trace, &done.base);
+        log_debug("broadcast sent", LOG_INT("rooms", asked->n_rooms), LOG_TRACE(&command.trace));
+    router_reply(&command, &done.base);
 }

@@ -9,41 +9,33 @@
 #include "command.pb-c.h"
 #include "id.h"
 #include "log.h"
-#include "mem.h"
 #include "router.h"
 #include "subjects.h"
 #include "tool.pb-c.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CALL_ID_MAX_BYTES 128
 
 struct client_call {
     struct command command; /* first */
-    struct router *router;
-    char *reply;
-    struct trace trace;
     char id[CALL_ID_MAX_BYTES + 1];
 };
 
-static void reply_result(struct router *router, const char *reply, const struct trace *trace, const char *call,
-                         Parley__ToolStatus status, const char *text)
+static void reply_result(const struct command *command, const char *call, Parley__ToolStatus status, const char *text)
 {
     Parley__ToolResult result = PARLEY__TOOL_RESULT__INIT;
     result.call = (char *)call;
     result.status = status;
-    result.result.data = (uint8_t *)text;
-    result.result.len = strlen(text);
-    router_reply(router, reply, trace, &result.base);
+    result.result = router_text(text);
+    router_reply(command, &result.base);
 }
 
-static void reply_failed(struct router *router, const char *reply, const struct trace *trace, const char *call,
-                         const char *text)
+static void reply_failed(const struct command *command, const char *call, const char *text)
 {
-    reply_result(router, reply, trace, call, PARLEY__TOOL_STATUS__TOOL_STATUS_FAILED, text);
+    reply_result(command, call, PARLEY__TOOL_STATUS__TOOL_STATUS_FAILED, text);
 }
 
 static const char *reason_of(int err)
@@ -60,61 +52,47 @@ static const char *reason_of(int err)
     }
 }
 
-static void free_call(struct command *command)
-{
-    struct client_call *call = (struct client_call *)command;
-    free(call->reply);
-    free(call);
-}
-
 static void on_result(void *arg, int err, const struct bus_message *result)
 {
     struct client_call *call = arg;
     if (err) {
-        reply_failed(call->router, call->reply, &call->trace, call->id, reason_of(err));
+        reply_failed(&call->command, call->id, reason_of(err));
     } else {
         struct buf answer = {0};
         buf_append(&answer, result->data, result->len);
-        router_reply_packed(call->router, call->reply, &call->trace, &answer);
-        buf_deinit(&answer);
+        router_reply_packed(&call->command, &answer);
     }
-    router_end(call->router, &call->command);
-    free_call(&call->command);
+    router_end(&call->command);
 }
 
-static void pack_call(const Parley__CallTool *command, int64_t deadline_ms, struct buf *out)
+static void pack_call(const Parley__CallTool *asked, int64_t deadline_ms, struct buf *out)
 {
     Parley__ToolCall call = PARLEY__TOOL_CALL__INIT;
-    call.call = command->call;
-    call.name = command->name;
-    call.arguments = command->arguments;
-    call.user = command->user;
-    call.credential = command->credential;
+    call.call = asked->call;
+    call.name = asked->name;
+    call.arguments = asked->arguments;
+    call.user = asked->user;
+    call.credential = asked->credential;
     call.deadline_ms = deadline_ms;
     wire_pack(&call.base, out);
 }
 
-static void forward(struct router *router, const char *reply, const Parley__CallTool *command,
-                    const struct trace *trace)
+static void forward(const struct command *command, const Parley__CallTool *asked)
 {
-    struct client_call *call = mem_alloc(sizeof *call);
-    call->router = router;
-    call->command.free = free_call;
-    router_begin(router, &call->command);
-    call->reply = mem_strdup(reply);
-    call->trace = *trace;
-    snprintf(call->id, sizeof call->id, "%s", command->call);
+    const struct router *router = command->router;
+    struct client_call *call = router_begin(command, sizeof *call);
+    snprintf(call->id, sizeof call->id, "%s", asked->call);
 
-    int64_t timeout_ms = router_time_left(command->deadline_ms, router->settings->call_tool_timeout_ms);
+    int64_t timeout_ms = router_time_left(asked->deadline_ms, router->settings->call_tool_timeout_ms);
     struct buf packed = {0};
-    pack_call(command, clock_wall_ms() + timeout_ms, &packed);
+    pack_call(asked, clock_wall_ms() + timeout_ms, &packed);
     char subject[SUBJECT_SIZE];
-    snprintf(subject, sizeof subject, SUBJECT_TOOL, command->name);
+    snprintf(subject, sizeof subject, SUBJECT_TOOL, asked->name);
     struct trace_headers headers;
-    log_debug("tool call passed on", LOG_TEXT("call", call->id), LOG_TEXT("connection", command->connection),
-              LOG_TRACE(trace));
-    int err = bus_request(router->service->bus, subject, trace_headers(trace, &headers), &packed, timeout_ms, on_result,
-                          call, NULL);
+    log_debug("tool call passed on", LOG_TEXT("call", call->id), LOG_TEXT("connection", asked->connection),
+              LOG_TRACE(&command->trace));
+    int err = bus_request(router->service->bus, subject, trace_headers(&command->trace, &headers), &packed, timeout_ms,
+                          on_result, call, NULL);
     if (err)
         on_result(call, err, NULL);
     buf_deinit(&packed);
@@ -123,27 +101,24 @@ static void forward(struct router *router, const char *reply, const Parley__Call
 void on_call_tool(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
-    Parley__CallTool *call;
-    struct trace trace = router_trace(message);
-    int err = wire_unpack(router->command, &parley__call_tool__descriptor, message->data, message->len, &call);
-    if (err || !message->reply || !call->call[0] || strlen(call->call) > CALL_ID_MAX_BYTES) {
-        log_warning("a tool call that can't be read was dropped", LOG_TEXT("subject", message->subject),
-                    LOG_TRACE(&trace));
+    struct command command;
+    const Parley__CallTool *call = router_read(router, message, &parley__call_tool__descriptor, &command);
+    if (!call || !call->call[0] || strlen(call->call) > CALL_ID_MAX_BYTES) {
+        router_drop(&command, message);
         return;
     }
     if (router_too_late(call->deadline_ms)) {
         log_debug("a tool call past its deadline was dropped", LOG_TEXT("connection", call->connection),
-                  LOG_TRACE(&trace));
+                  LOG_TRACE(&command.trace));
         return;
     }
     metric_add(router->metrics.tool_calls, 1);
     if (!id_is_token_text(call->name))
-        reply_result(router, message->reply, &trace, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_NOT_FOUND,
-                     "there is no tool of this name");
+        reply_result(&command, call->call, PARLEY__TOOL_STATUS__TOOL_STATUS_NOT_FOUND, "there is no tool of this name");
     else if (call->credential.len > (size_t)router->settings->credential_max_bytes)
-        reply_failed(router, message->reply, &trace, call->call, "the credential is too long");
+        reply_failed(&command, call->call, "the credential is too long");
     else if (router_is_full(router))
-        reply_failed(router, message->reply, &trace, call->call, "too many calls at once; try again later");
+        reply_failed(&command, call->call, ROUTER_FULL);
     else
-        forward(router, message->reply, call, &trace);
+        forward(&command, call);
 }

@@ -15,14 +15,12 @@
 #include "command.pb-c.h"
 #include "id.h"
 #include "log.h"
-#include "mem.h"
 #include "router.h"
 #include "store.h"
 #include "stores.h"
 #include "subjects.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define TRIES_MAX   100 /* each but the last means that another router has stored one */
@@ -32,28 +30,22 @@
 struct storing {
     struct command command; /* first */
     TAILQ_ENTRY(storing) link;
-    struct router *router;
-    char *reply;
-    struct trace trace;
     char request[ID_TOKEN_MAX + 1];
     int64_t deadline_ms;
     struct buf message; /* Contact, packed */
     int tries;
 };
 
-static void free_storing(struct command *command)
+static void deinit_storing(struct command *command)
 {
-    struct storing *storing = (struct storing *)command;
-    buf_deinit(&storing->message);
-    free(storing->reply);
-    free(storing);
+    buf_deinit(&((struct storing *)command)->message);
 }
 
-static void reply_stored(struct router *router, const char *reply, const struct trace *trace, const char *failure)
+static void reply_stored(const struct command *command, const char *failure)
 {
     Parley__ContactStored stored = PARLEY__CONTACT_STORED__INIT;
-    stored.failure = (ProtobufCBinaryData){strlen(failure), (uint8_t *)failure};
-    router_reply(router, reply, trace, &stored.base);
+    stored.failure = router_text(failure);
+    router_reply(command, &stored.base);
 }
 
 /* ---- One after the other */
@@ -62,15 +54,14 @@ static void look(struct storing *storing);
 
 static void remove_storing(struct storing *storing)
 {
-    TAILQ_REMOVE(&storing->router->contacts, storing, link);
-    router_end(storing->router, &storing->command);
-    free_storing(&storing->command);
+    TAILQ_REMOVE(&storing->command.router->contacts, storing, link);
+    router_end(&storing->command);
 }
 
 /* It makes way for the next. */
 static void end_storing(struct storing *storing)
 {
-    struct storing_list *contacts = &storing->router->contacts;
+    struct storing_list *contacts = &storing->command.router->contacts;
     remove_storing(storing);
     while (!TAILQ_EMPTY(contacts) && router_too_late(TAILQ_FIRST(contacts)->deadline_ms))
         remove_storing(TAILQ_FIRST(contacts));
@@ -81,8 +72,8 @@ static void end_storing(struct storing *storing)
 static void fail(struct storing *storing, int err)
 {
     log_error("a contact request could not be stored", LOG_TEXT("request", storing->request),
-              LOG_TRACE(&storing->trace), LOG_ERR(err));
-    reply_stored(storing->router, storing->reply, &storing->trace, err == ERR_FULL ? FULL : err_text(err));
+              LOG_TRACE(&storing->command.trace), LOG_ERR(err));
+    reply_stored(&storing->command, err == ERR_FULL ? FULL : err_text(err));
     end_storing(storing);
 }
 
@@ -98,10 +89,10 @@ static void on_stored(void *arg, int err, uint64_t sequence, bool duplicate)
         fail(storing, err);
         return;
     }
-    log_info("contact request stored", LOG_TEXT("request", storing->request), LOG_TRACE(&storing->trace),
+    log_info("contact request stored", LOG_TEXT("request", storing->request), LOG_TRACE(&storing->command.trace),
              LOG_INT("number", sequence));
-    metric_add(storing->router->metrics.contacts, 1);
-    reply_stored(storing->router, storing->reply, &storing->trace, "");
+    metric_add(storing->command.router->metrics.contacts, 1);
+    reply_stored(&storing->command, "");
     end_storing(storing);
 }
 
@@ -117,33 +108,31 @@ static void on_state(void *arg, int err, const struct store_state *state)
     }
     struct buf packed = {0};
     buf_append(&packed, storing->message.data, storing->message.len);
-    store_publish(storing->router->service->bus, SUBJECT_CONTACT, storing->request, state->last, &storing->trace,
-                  &packed, router_time_left(storing->deadline_ms, STORE_TIMEOUT_MS), on_stored, storing);
+    store_publish(storing->command.router->service->bus, SUBJECT_CONTACT, storing->request, state->last,
+                  &storing->command.trace, &packed, router_time_left(storing->deadline_ms, STORE_TIMEOUT_MS), on_stored,
+                  storing);
 }
 
 static void look(struct storing *storing)
 {
     storing->tries++;
-    store_get_state(storing->router->service->bus, STREAM_CONTACTS,
+    store_get_state(storing->command.router->service->bus, STREAM_CONTACTS,
                     router_time_left(storing->deadline_ms, STORE_TIMEOUT_MS), on_state, storing);
 }
 
 /* ---- What comes */
 
-static void start_storing(struct router *router, const struct bus_message *message, const Parley__Contact *contact,
-                          const struct trace *trace)
+static void start_storing(const struct command *command, const struct bus_message *message,
+                          const Parley__Contact *contact)
 {
-    struct storing *storing = mem_alloc(sizeof *storing);
-    bool first = TAILQ_EMPTY(&router->contacts);
-    storing->router = router;
-    storing->reply = message->reply ? mem_strdup(message->reply) : NULL;
-    storing->trace = *trace;
+    struct storing_list *contacts = &command->router->contacts;
+    struct storing *storing = router_begin(command, sizeof *storing);
+    bool first = TAILQ_EMPTY(contacts);
+    storing->command.deinit = deinit_storing;
     storing->deadline_ms = contact->deadline_ms;
-    storing->command.free = free_storing;
     memcpy(storing->request, contact->request, strlen(contact->request) + 1);
     buf_append(&storing->message, message->data, message->len);
-    router_begin(router, &storing->command);
-    TAILQ_INSERT_TAIL(&router->contacts, storing, link);
+    TAILQ_INSERT_TAIL(contacts, storing, link);
     if (first)
         look(storing);
 }
@@ -158,19 +147,17 @@ static void check(const struct router *router, const Parley__Contact *contact, c
     else if (contact->message.len + contact->timestamp.len + contact->user_agent.len > max)
         snprintf(reason, REASON_SIZE, "the contact request is longer than %zu bytes", max);
     else if (router_is_full(router))
-        snprintf(reason, REASON_SIZE, "too many commands at once; try again later");
+        snprintf(reason, REASON_SIZE, ROUTER_FULL);
 }
 
 void on_contact(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
-    Parley__Contact *contact;
-    struct trace trace = router_trace(message);
-    int err = wire_unpack(router->command, &parley__contact__descriptor, message->data, message->len, &contact);
-    if (err || !id_is_token_text(contact->request)) {
-        log_warning("a contact request that can't be read was dropped", LOG_TEXT("subject", message->subject),
-                    LOG_TRACE(&trace));
-        reply_stored(router, message->reply, &trace, "the contact request can't be read");
+    struct command command;
+    const Parley__Contact *contact = router_read(router, message, &parley__contact__descriptor, &command);
+    if (!contact || !id_is_token_text(contact->request)) {
+        router_drop(&command, message);
+        reply_stored(&command, "the contact request can't be read");
         return;
     }
     if (router_too_late(contact->deadline_ms))
@@ -178,7 +165,7 @@ void on_contact(void *arg, const struct bus_message *message)
     char reason[REASON_SIZE];
     check(router, contact, reason);
     if (reason[0])
-        reply_stored(router, message->reply, &trace, reason);
+        reply_stored(&command, reason);
     else
-        start_storing(router, message, contact, &trace);
+        start_storing(&command, message, contact);
 }

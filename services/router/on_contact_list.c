@@ -8,61 +8,50 @@
  * A number is the request's place in the stream. Some may be missing there: the owner has deleted them. */
 #include "command.pb-c.h"
 #include "log.h"
-#include "mem.h"
 #include "router.h"
 #include "store.h"
 #include "stores.h"
 #include "subjects.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 #define READS_MAX      1000      /* for one page: of what is there, and of what is missing */
 #define PAGE_MAX_BYTES (2 << 20) /* … after which it takes no more */
 
 struct page {
     struct command command; /* first */
-    struct router *router;
-    char *reply;
-    struct trace trace;
-    uint64_t first;  /* of the stream */
-    uint64_t number; /* the one under way */
-    uint64_t before; /* as asked */
+    uint64_t first;         /* of the stream */
+    uint64_t number;        /* the one under way */
+    uint64_t before;        /* as asked */
     size_t limit, reads;
     size_t count;
     struct buf packed; /* ListedContacts as they stand in a ContactPage, which is a list, and two fields that follow */
 };
 
-static void free_page(struct command *command)
+static void deinit_page(struct command *command)
 {
-    struct page *page = (struct page *)command;
-    buf_deinit(&page->packed);
-    free(page->reply);
-    free(page);
+    buf_deinit(&((struct page *)command)->packed);
 }
 
-static void reply_failed(struct router *router, const char *reply, const struct trace *trace, const char *failure)
+static void reply_failed(const struct command *command, const char *failure)
 {
     Parley__ContactPage answer = PARLEY__CONTACT_PAGE__INIT;
-    answer.failure = (ProtobufCBinaryData){strlen(failure), (uint8_t *)failure};
-    router_reply(router, reply, trace, &answer.base);
+    answer.failure = router_text(failure);
+    router_reply(command, &answer.base);
 }
 
 static void end_page(struct page *page, int err)
 {
-    struct router *router = page->router;
+    struct command *command = &page->command;
     Parley__ContactPage rest = PARLEY__CONTACT_PAGE__INIT;
     rest.next = page->number >= page->first ? page->number + 1 : 0;
     if (err) {
-        log_warning("contact requests could not be listed", LOG_TRACE(&page->trace), LOG_ERR(err));
-        reply_failed(router, page->reply, &page->trace, err_text(err));
+        log_warning("contact requests could not be listed", LOG_TRACE(&command->trace), LOG_ERR(err));
+        reply_failed(command, err_text(err));
     } else {
-        log_debug("contact requests listed", LOG_INT("count", page->count), LOG_TRACE(&page->trace));
+        log_debug("contact requests listed", LOG_INT("count", page->count), LOG_TRACE(&command->trace));
         wire_pack(&rest.base, &page->packed);
-        router_reply_packed(router, page->reply, &page->trace, &page->packed);
+        router_reply_packed(command, &page->packed);
     }
-    router_end(router, &page->command);
-    free_page(&page->command);
+    router_end(command);
 }
 
 static void add(struct page *page, const void *value, size_t len)
@@ -70,8 +59,9 @@ static void add(struct page *page, const void *value, size_t len)
     Parley__Contact *contact;
     Parley__ListedContact listed = PARLEY__LISTED_CONTACT__INIT, *only = &listed;
     Parley__ContactPage one = PARLEY__CONTACT_PAGE__INIT;
-    if (wire_unpack(page->router->stored, &parley__contact__descriptor, value, len, &contact)) {
-        log_error("a stored contact request can't be read", LOG_INT("number", page->number), LOG_TRACE(&page->trace));
+    if (wire_unpack(page->command.router->stored, &parley__contact__descriptor, value, len, &contact)) {
+        log_error("a stored contact request can't be read", LOG_INT("number", page->number),
+                  LOG_TRACE(&page->command.trace));
         return;
     }
     listed.number = page->number;
@@ -93,7 +83,8 @@ static void read_next(struct page *page)
         return;
     }
     page->reads++;
-    store_get_message(page->router->service->bus, STREAM_CONTACTS, page->number, STORE_TIMEOUT_MS, on_read, page);
+    store_get_message(page->command.router->service->bus, STREAM_CONTACTS, page->number, STORE_TIMEOUT_MS, on_read,
+                      page);
 }
 
 static void on_read(void *arg, int err, const void *value, size_t len, uint64_t sequence)
@@ -126,25 +117,17 @@ static void on_state(void *arg, int err, const struct store_state *state)
 void on_contact_list(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
-    Parley__ContactList *command;
-    struct trace trace = router_trace(message);
-    int err = wire_unpack(router->command, &parley__contact_list__descriptor, message->data, message->len, &command);
-    if (err || !message->reply) {
-        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject),
-                    LOG_TRACE(&trace));
-        return;
+    struct command command;
+    const Parley__ContactList *asked = router_read(router, message, &parley__contact_list__descriptor, &command);
+    if (!asked) {
+        router_drop(&command, message);
+    } else if (router_is_full(router)) {
+        reply_failed(&command, ROUTER_FULL);
+    } else {
+        struct page *page = router_begin(&command, sizeof *page);
+        page->command.deinit = deinit_page;
+        page->before = asked->before;
+        page->limit = asked->limit > 0 ? asked->limit : READS_MAX;
+        store_get_state(router->service->bus, STREAM_CONTACTS, STORE_TIMEOUT_MS, on_state, page);
     }
-    if (router_is_full(router)) {
-        reply_failed(router, message->reply, &trace, "too many commands at once; try again later");
-        return;
-    }
-    struct page *page = mem_alloc(sizeof *page);
-    page->router = router;
-    page->reply = mem_strdup(message->reply);
-    page->trace = trace;
-    page->before = command->before;
-    page->limit = command->limit > 0 ? command->limit : READS_MAX;
-    page->command.free = free_page;
-    router_begin(router, &page->command);
-    store_get_state(router->service->bus, STREAM_CONTACTS, STORE_TIMEOUT_MS, on_state, page);
 }

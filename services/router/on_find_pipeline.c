@@ -8,29 +8,21 @@
 #include "log.h"
 #include "router.h"
 
-#include <string.h>
-
-static ProtobufCBinaryData bytes_of(const char *text)
-{
-    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)text};
-}
-
 void on_find_pipeline(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
-    Parley__FindPipeline *command;
-    struct trace trace = router_trace(message);
-    if (wire_unpack(router->command, &parley__find_pipeline__descriptor, message->data, message->len, &command)) {
-        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject),
-                    LOG_TRACE(&trace));
+    struct command command;
+    const Parley__FindPipeline *find = router_read(router, message, &parley__find_pipeline__descriptor, &command);
+    if (!find) {
+        router_drop(&command, message);
         return;
     }
     Parley__Done done = PARLEY__DONE__INIT;
-    done.no_pipeline = !config_has_pipeline(router->config, command->pipeline);
+    done.no_pipeline = !config_has_pipeline(router->config, find->pipeline);
     if (!done.no_pipeline) {
-        done.group_trigger = bytes_of(config_group_trigger(router->config, command->pipeline));
-        done.group_mention = bytes_of(config_group_mention(router->config, command->pipeline));
+        done.group_trigger = router_text(config_group_trigger(router->config, find->pipeline));
+        done.group_mention = router_text(config_group_mention(router->config, find->pipeline));
     }
-    log_debug("pipeline looked for", LOG_TRACE(&trace), LOG_INT("found", !done.no_pipeline));
-    router_reply(router, message->reply, &trace, &done.base);
+    log_debug("pipeline looked for", LOG_TRACE(&command.trace), LOG_INT("found", !done.no_pipeline));
+    router_reply(&command, &done.base);
 }

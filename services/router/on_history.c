@@ -8,86 +8,58 @@
 #include "config.h"
 #include "job.h"
 #include "log.h"
-#include "mem.h"
 #include "router.h"
 #include "store.h"
 #include "stores.h"
 #include "subjects.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-struct reading {
-    struct command command; /* first */
-    struct router *router;
-    char *reply;
-    struct trace trace;
-};
-
-static void free_reading(struct command *command)
-{
-    struct reading *reading = (struct reading *)command;
-    free(reading->reply);
-    free(reading);
-}
-
-static void reply_failed(struct router *router, const char *reply, const struct trace *trace, const char *failure)
+static void reply_failed(const struct command *command, const char *failure)
 {
     Parley__HistoryReply answer = PARLEY__HISTORY_REPLY__INIT;
-    answer.failure = (ProtobufCBinaryData){strlen(failure), (uint8_t *)failure};
-    router_reply(router, reply, trace, &answer.base);
+    answer.failure = router_text(failure);
+    router_reply(command, &answer.base);
 }
 
 static void on_read(void *arg, int err, const void *value, size_t len, uint64_t revision)
 {
     (void)revision;
-    struct reading *reading = arg;
-    struct router *router = reading->router;
+    struct command *command = arg;
     Parley__HistoryReply answer = PARLEY__HISTORY_REPLY__INIT;
     if (value)
         answer.conversation = (ProtobufCBinaryData){len, (uint8_t *)value};
     if (err && err != ERR_NOT_FOUND) {
-        log_warning("a conversation could not be read", LOG_TRACE(&reading->trace), LOG_ERR(err));
-        reply_failed(router, reading->reply, &reading->trace, err_text(err));
+        log_warning("a conversation could not be read", LOG_TRACE(&command->trace), LOG_ERR(err));
+        reply_failed(command, err_text(err));
     } else {
-        log_debug("conversation read", LOG_TRACE(&reading->trace), LOG_INT("bytes", len));
-        router_reply(router, reading->reply, &reading->trace, &answer.base);
+        log_debug("conversation read", LOG_TRACE(&command->trace), LOG_INT("bytes", len));
+        router_reply(command, &answer.base);
     }
-    router_end(router, &reading->command);
-    free_reading(&reading->command);
+    router_end(command);
 }
 
-static void start_reading(struct router *router, const char *reply, const struct trace *trace,
-                          const ProtobufCBinaryData *name)
+static void start_reading(const struct command *command, const ProtobufCBinaryData *name)
 {
-    struct reading *reading = mem_alloc(sizeof *reading);
     char key[ID_HASH_SIZE];
-    reading->router = router;
-    reading->reply = mem_strdup(reply);
-    reading->trace = *trace;
-    reading->command.free = free_reading;
-    router_begin(router, &reading->command);
     job_conversation_key(name, key);
-    store_get(router->service->bus, BUCKET_CONVERSATIONS, key, STORE_TIMEOUT_MS, on_read, reading);
+    store_get(command->router->service->bus, BUCKET_CONVERSATIONS, key, STORE_TIMEOUT_MS, on_read,
+              router_begin(command, sizeof *command));
 }
 
 void on_history(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
-    Parley__History *command;
-    struct trace trace = router_trace(message);
-    int err = wire_unpack(router->command, &parley__history__descriptor, message->data, message->len, &command);
-    if (err || !message->reply) {
-        log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject),
-                    LOG_TRACE(&trace));
+    struct command command;
+    const Parley__History *history = router_read(router, message, &parley__history__descriptor, &command);
+    if (!history) {
+        router_drop(&command, message);
         return;
     }
     Parley__HistoryReply answer = PARLEY__HISTORY_REPLY__INIT;
-    answer.no_pipeline = !config_has_pipeline(router->config, command->pipeline);
+    answer.no_pipeline = !config_has_pipeline(router->config, history->pipeline);
     if (answer.no_pipeline)
-        router_reply(router, message->reply, &trace, &answer.base);
+        router_reply(&command, &answer.base);
     else if (router_is_full(router))
-        reply_failed(router, message->reply, &trace, "too many commands at once; try again later");
+        reply_failed(&command, ROUTER_FULL);
     else
-        start_reading(router, message->reply, &trace, &command->conversation);
+        start_reading(&command, &history->conversation);
 }

@@ -11,21 +11,15 @@
 #include "conversation.h"
 #include "id.h"
 #include "log.h"
-#include "mem.h"
 #include "router.h"
 #include "subjects.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct save {
     struct command command; /* first */
-    struct router *router;
-    char *reply;
-    struct buf message; /* TurnDone, packed */
+    struct buf message;     /* TurnDone, packed */
     char turn[ID_TOKEN_MAX + 1];
-    struct trace trace;
     bool added, unreadable;
     struct change change;
 };
@@ -35,30 +29,26 @@ static void stop_save(struct command *command)
     change_stop(&((struct save *)command)->change);
 }
 
-static void free_save(struct command *command)
+static void deinit_save(struct command *command)
 {
-    struct save *save = (struct save *)command;
-    buf_deinit(&save->message);
-    free(save->reply);
-    free(save);
+    buf_deinit(&((struct save *)command)->message);
 }
 
-static void reply_saved(struct router *router, const char *reply, const struct trace *trace, const char *failure)
+static void reply_saved(const struct command *command, const char *failure)
 {
     Parley__TurnSaved saved = PARLEY__TURN_SAVED__INIT;
-    saved.failure.data = (uint8_t *)failure;
-    saved.failure.len = strlen(failure);
-    router_reply(router, reply, trace, &saved.base);
+    saved.failure = router_text(failure);
+    router_reply(command, &saved.base);
 }
 
 static enum change_verdict make(void *arg, const void *stored, size_t len, struct buf *out)
 {
     struct save *save = arg;
-    struct router *router = save->router;
+    struct router *router = save->command.router;
     const struct conversation_limits limits = router_conversation_limits(router);
     Parley__TurnDone *done;
     int err =
-        wire_unpack(router->command, &parley__turn_done__descriptor, save->message.data, save->message.len, &done);
+        wire_unpack(router->message, &parley__turn_done__descriptor, save->message.data, save->message.len, &done);
     if (!err)
         err = conversation_end(router->stored, stored, len, done->turn, &limits, out, &save->added);
     save->unreadable = err != ERR_NONE;
@@ -68,19 +58,19 @@ static enum change_verdict make(void *arg, const void *stored, size_t len, struc
 static void on_changed(void *arg, int err)
 {
     struct save *save = arg;
-    struct router *router = save->router;
+    struct command *command = &save->command;
+    const struct router *router = command->router;
     const char *failure = "";
     if (err)
         failure = save->unreadable ? "what is stored of the conversation can't be read" : err_text(err);
     if (err)
-        log_warning("a finished turn could not be saved", LOG_TEXT("turn", save->turn), LOG_TRACE(&save->trace),
+        log_warning("a finished turn could not be saved", LOG_TEXT("turn", save->turn), LOG_TRACE(&command->trace),
                     LOG_TEXT("conversation", save->change.conversation), LOG_TEXT("error", failure));
     else
-        log_debug("turn saved", LOG_TEXT("turn", save->turn), LOG_TRACE(&save->trace));
+        log_debug("turn saved", LOG_TEXT("turn", save->turn), LOG_TRACE(&command->trace));
     metric_add(err ? router->metrics.unsaved : save->added ? router->metrics.saved : router->metrics.repeated, 1);
-    reply_saved(router, save->reply, &save->trace, failure);
-    router_end(router, &save->command);
-    free_save(&save->command);
+    reply_saved(command, failure);
+    router_end(command);
 }
 
 static bool is_valid(const Parley__TurnDone *done)
@@ -88,35 +78,28 @@ static bool is_valid(const Parley__TurnDone *done)
     return done->turn && id_is_token_text(done->conversation) && id_is_token_text(done->turn->turn);
 }
 
-static void start_save(struct router *router, const struct bus_message *message, const Parley__TurnDone *done,
-                       const struct trace *trace)
+static void start_save(const struct command *command, const struct bus_message *message, const Parley__TurnDone *done)
 {
     static const struct change_handlers handlers = {.make = make, .done = on_changed};
-    struct save *save = mem_alloc(sizeof *save);
-    save->router = router;
-    save->trace = *trace;
+    struct save *save = router_begin(command, sizeof *save);
     save->command.stop = stop_save;
-    save->command.free = free_save;
-    router_begin(router, &save->command);
-    save->reply = message->reply ? mem_strdup(message->reply) : NULL;
+    save->command.deinit = deinit_save;
     buf_append(&save->message, message->data, message->len);
     snprintf(save->turn, sizeof save->turn, "%s", done->turn->turn);
-    change_start(router, &save->change, done->conversation, &handlers, save);
+    change_start(command->router, &save->change, done->conversation, &handlers, save);
 }
 
 void on_turn_done(void *arg, const struct bus_message *message)
 {
     struct router *router = arg;
-    Parley__TurnDone *done;
-    struct trace trace = router_trace(message);
-    int err = wire_unpack(router->command, &parley__turn_done__descriptor, message->data, message->len, &done);
-    if (err || !is_valid(done)) {
-        log_warning("a finished turn that can't be read was dropped", LOG_TEXT("subject", message->subject),
-                    LOG_TRACE(&trace));
-        reply_saved(router, message->reply, &trace, "the finished turn can't be read");
+    struct command command;
+    const Parley__TurnDone *done = router_read(router, message, &parley__turn_done__descriptor, &command);
+    if (!done || !is_valid(done)) {
+        router_drop(&command, message);
+        reply_saved(&command, "the finished turn can't be read");
     } else if (router_is_full(router)) {
-        reply_saved(router, message->reply, &trace, "too many turns at once; try again later");
+        reply_saved(&command, ROUTER_FULL);
     } else {
-        start_save(router, message, done, &trace);
+        start_save(&command, message, done);
     }
 }

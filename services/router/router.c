@@ -7,6 +7,7 @@
 #include "webhook.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* What one message may take unpacked. Above anything that the broker carries and the limits allow, so that a question
  * which is too long can still be read and refused by name. */
@@ -115,7 +116,7 @@ struct router *router_new(struct service *service, const struct router_settings 
     TAILQ_INIT(&router->under_way);
     TAILQ_INIT(&router->changes);
     TAILQ_INIT(&router->contacts);
-    router->command = wire_arena_new(ARENA_BYTES);
+    router->message = wire_arena_new(ARENA_BYTES);
     router->stored = wire_arena_new(ARENA_BYTES);
     register_metrics(router);
     router->webhook = webhook_new(router);
@@ -141,20 +142,44 @@ void router_stop(struct router *router)
     store_gauges_free(&router->fill);
 }
 
+static void free_command(struct command *command)
+{
+    if (command->deinit)
+        command->deinit(command);
+    free(command->reply);
+    free(command);
+}
+
 void router_free(struct router **router)
 {
     struct router *r = *router;
     while (!TAILQ_EMPTY(&r->under_way)) {
         struct command *command = TAILQ_FIRST(&r->under_way);
         TAILQ_REMOVE(&r->under_way, command, link);
-        command->free(command);
+        free_command(command);
     }
     webhook_free(&r->webhook);
     config_free(&r->config);
-    wire_arena_free(&r->command);
+    wire_arena_free(&r->message);
     wire_arena_free(&r->stored);
     free(r);
     *router = NULL;
+}
+
+void *router_read(struct router *router, const struct bus_message *message,
+                  const ProtobufCMessageDescriptor *descriptor, struct command *command)
+{
+    void *unpacked;
+    *command = (struct command){.router = router, .reply = (char *)message->reply};
+    trace_take(&command->trace, bus_message_header(message, TRACE_HEADER));
+    int err = wire_unpack(router->message, descriptor, message->data, message->len, &unpacked);
+    return err || !message->reply ? NULL : unpacked;
+}
+
+void router_drop(const struct command *command, const struct bus_message *message)
+{
+    log_warning("a command that can't be read was dropped", LOG_TEXT("subject", message->subject),
+                LOG_TRACE(&command->trace));
 }
 
 bool router_is_full(const struct router *router)
@@ -162,16 +187,24 @@ bool router_is_full(const struct router *router)
     return router->under_way_count >= router->settings->max_commands;
 }
 
-void router_begin(struct router *router, struct command *command)
+void *router_begin(const struct command *command, size_t size)
 {
-    TAILQ_INSERT_TAIL(&router->under_way, command, link);
+    struct router *router = command->router;
+    struct command *begun = mem_alloc(size);
+    begun->router = router;
+    begun->reply = command->reply ? mem_strdup(command->reply) : NULL;
+    begun->trace = command->trace;
+    TAILQ_INSERT_TAIL(&router->under_way, begun, link);
     metric_set(router->metrics.under_way, (double)++router->under_way_count);
+    return begun;
 }
 
-void router_end(struct router *router, struct command *command)
+void router_end(struct command *command)
 {
+    struct router *router = command->router;
     TAILQ_REMOVE(&router->under_way, command, link);
     metric_set(router->metrics.under_way, (double)--router->under_way_count);
+    free_command(command);
     finish_if_drained(router);
 }
 
@@ -188,42 +221,42 @@ int64_t router_time_left(int64_t deadline_ms, int64_t most)
     return left < 1 ? 1 : left > most ? most : left;
 }
 
-struct trace router_trace(const struct bus_message *message)
+static int publish(const struct command *command, const char *subject, struct buf *message)
 {
-    struct trace trace;
-    trace_take(&trace, bus_message_header(message, TRACE_HEADER));
-    return trace;
+    int err = bus_publish(command->router->service->bus, subject, NULL, NULL, message);
+    if (err)
+        log_warning("an answer could not be sent", LOG_TEXT("subject", subject), LOG_TRACE(&command->trace),
+                    LOG_ERR(err));
+    return err;
 }
 
-void router_reply(struct router *router, const char *subject, const struct trace *trace, const ProtobufCMessage *answer)
+void router_reply_packed(const struct command *command, struct buf *answer)
+{
+    if (command->reply)
+        publish(command, command->reply, answer);
+    buf_deinit(answer);
+}
+
+void router_reply(const struct command *command, const ProtobufCMessage *answer)
 {
     struct buf packed = {0};
     wire_pack(answer, &packed);
-    router_reply_packed(router, subject, trace, &packed);
-    buf_deinit(&packed);
+    router_reply_packed(command, &packed);
 }
 
-void router_reply_packed(struct router *router, const char *subject, const struct trace *trace, struct buf *answer)
-{
-    if (!subject)
-        return;
-    int err = bus_publish(router->service->bus, subject, NULL, NULL, answer);
-    if (err)
-        log_warning("an answer could not be sent", LOG_TEXT("subject", subject), LOG_TRACE(trace), LOG_ERR(err));
-}
-
-int router_send_event(struct router *router, const char *subject, const struct trace *trace, Parley__Event *event)
+int router_send_event(const struct command *command, const char *subject, Parley__Event *event)
 {
     Parley__Events events = PARLEY__EVENTS__INIT;
     struct buf packed = {0};
     events.events = &event;
     events.n_events = 1;
     wire_pack(&events.base, &packed);
-    int err = bus_publish(router->service->bus, subject, NULL, NULL, &packed);
-    if (err)
-        log_warning("an event could not be sent", LOG_TEXT("subject", subject), LOG_TRACE(trace), LOG_ERR(err));
-    buf_deinit(&packed);
-    return err;
+    return publish(command, subject, &packed);
+}
+
+ProtobufCBinaryData router_text(const char *text)
+{
+    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)text};
 }
 
 struct conversation_limits router_conversation_limits(const struct router *router)

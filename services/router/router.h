@@ -20,11 +20,17 @@ struct webhook;
 
 enum { ROUTER_SUBSCRIPTIONS = 10 };
 
-/* What every command that is answered later begins with. It is under way from router_begin() to router_end(). */
+/* A command, and who waits for its answer. What is answered later begins with one, and is under way from router_begin()
+ * to router_end(). */
 struct command {
+    struct router *router;
+    char *reply;        /* the answer's subject; NULL: nobody waits */
+    struct trace trace; /* that it came with, or else one made here */
+
+    /* While it is under way */
     TAILQ_ENTRY(command) link;
-    void (*stop)(struct command *command); /* closes its handles when the service ends; NULL: it has none */
-    void (*free)(struct command *command); /* for what is still under way then */
+    void (*stop)(struct command *command);   /* closes its handles when the service ends; NULL: it has none */
+    void (*deinit)(struct command *command); /* frees what it holds; NULL: nothing */
 };
 TAILQ_HEAD(command_list, command);
 TAILQ_HEAD(storing_list, storing); /* on_contact.c */
@@ -35,7 +41,7 @@ struct router {
     struct config *config; /* another one after each SIGHUP: lent no longer than a handler runs */
     struct webhook *webhook;
     struct store_gauges *fill;
-    struct wire_arena *command; /* holds the message at hand */
+    struct wire_arena *message; /* holds the one at hand */
     struct wire_arena *stored;  /* holds the conversation at hand */
     struct bus_subscription *subscriptions[ROUTER_SUBSCRIPTIONS];
     size_t draining;               /* subscriptions that still bring what had been routed to them */
@@ -62,30 +68,35 @@ void router_stop(struct router *router);
 /* After the service's end: with it the last handler has been called. */
 void router_free(struct router **router);
 
-/* Whether no more commands may be under way: the next must be refused. */
+/* What a handler was given, unpacked into the router's `message`: NULL where it can't be read, or nobody waits for its
+ * answer. Sets `command` in any case; its reply subject is lent by the message. */
+void *router_read(struct router *router, const struct bus_message *message,
+                  const ProtobufCMessageDescriptor *descriptor, struct command *command) MUST_CHECK;
+/* Logs that nothing becomes of what could not be read, or has no valid ids. */
+void router_drop(const struct command *command, const struct bus_message *message);
+
+/* Whether no more commands may be under way: the next must be refused, with ROUTER_FULL. */
+#define ROUTER_FULL "too many requests at once; try again later"
 bool router_is_full(const struct router *router);
-/* The command, with its functions set, is owned by who begins it, and lent until router_end(). The drain waits for it.
- */
-void router_begin(struct router *router, struct command *command);
-void router_end(struct router *router, struct command *command);
+/* Memory of this size, zeroed, for a struct that begins with a struct command, made of the given one. The drain waits
+ * for it; router_end() frees it, or router_free(). */
+void *router_begin(const struct command *command, size_t size);
+void router_end(struct command *command);
 
 /* Whether the asker has given up by now; 0 is no deadline. */
 bool router_too_late(int64_t deadline_ms);
 /* Milliseconds until the deadline, from 1 to `most`. */
 int64_t router_time_left(int64_t deadline_ms, int64_t most);
 
-/* That a command came with, or else one made here. */
-struct trace router_trace(const struct bus_message *message);
-
-/* Packs and publishes an answer; `subject` NULL: nobody waits for it. What can't be sent is logged, with the command's
- * trace: whoever asked has a deadline. */
-void router_reply(struct router *router, const char *subject, const struct trace *trace,
-                  const ProtobufCMessage *answer);
+/* Packs and publishes an answer. What can't be sent is logged, with the command's trace: whoever asked has a deadline.
+ */
+void router_reply(const struct command *command, const ProtobufCMessage *answer);
 /* The same for what is packed already. Takes it. */
-void router_reply_packed(struct router *router, const char *subject, const struct trace *trace, struct buf *answer);
-
-/* The same for one event, which is worth an error to some. */
-int router_send_event(struct router *router, const char *subject, const struct trace *trace, Parley__Event *event);
+void router_reply_packed(const struct command *command, struct buf *answer);
+/* The same for one event, to any subject, which is worth an error to some. */
+int router_send_event(const struct command *command, const char *subject, Parley__Event *event);
+/* A text, lent, as a field of an answer. */
+ProtobufCBinaryData router_text(const char *text);
 
 struct conversation_limits router_conversation_limits(const struct router *router);
 

@@ -27,8 +27,8 @@
 #define TRACE_HEADER_SIZE  (sizeof TRACE_HEADER ": " + TRACE_TEXT_SIZE)
 
 struct webhook {
-    struct command command; /* first; while `delivery` is there */
     struct router *router;
+    struct command *command; /* while `delivery` is there */
     struct http_client *http;
     struct consumer *consumer; /* NULL before the first connection, and after the end */
     struct delivery *delivery; /* what is being posted, or acknowledged */
@@ -58,7 +58,7 @@ static void update(struct webhook *webhook)
 
 static void end_delivery(struct webhook *webhook)
 {
-    router_end(webhook->router, &webhook->command);
+    router_end(webhook->command);
     update(webhook);
 }
 
@@ -297,24 +297,18 @@ static void on_contact_delivered(void *arg, struct delivery *delivery)
     }
     webhook->delivery = delivery;
     snprintf(webhook->key, sizeof webhook->key, "%" PRIu64, delivery_sequence(delivery));
-    router_begin(webhook->router, &webhook->command);
+    webhook->command = router_begin(&(struct command){.router = webhook->router}, sizeof *webhook->command);
     update(webhook);
     store_get(bus, BUCKET_POSTINGS, webhook->key, STORE_TIMEOUT_MS, on_posting_read, webhook);
 }
 
 /* ---- Life */
 
-static void free_nothing(struct command *command)
-{
-    (void)command; /* webhook_free() does */
-}
-
 struct webhook *webhook_new(struct router *router)
 {
     static const char name[] = "parley_webhook_posts_total", help[] = "contact requests posted, by the answer";
     struct webhook *webhook = mem_alloc(sizeof *webhook);
     webhook->router = router;
-    webhook->command.free = free_nothing;
     webhook->http = http_client_new(&router->service->loop, CONNECTIONS_KEPT);
     webhook->posted = metrics_counter(router->service->metrics, name, help, "result=\"taken\"");
     webhook->failed = metrics_counter(router->service->metrics, name, help, "result=\"failed\"");
