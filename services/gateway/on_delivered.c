@@ -6,6 +6,7 @@
  *   answers   Delivered: the text held here; or that the turn is not known here, as when its client has gone. Asked
  * with all others: nothing then broken    logged, and answered with "not known" */
 #include "log.h"
+#include "recover.h"
 #include "subjects.h"
 #include "turn.h"
 #include "turn.pb-c.h"
@@ -46,6 +47,9 @@ void on_delivered(void *arg, const struct bus_message *message)
         turn_heard(turn);
     if (turn && !turn->followers && turn->cancel)
         turn = NULL;
-    if (turn || strcmp(message->subject, SUBJECT_DELIVERED_ALL) != 0)
+    bool all_asked = strcmp(message->subject, SUBJECT_DELIVERED_ALL) == 0;
+    if (turn || !all_asked)
         reply_delivered(gateway, message->reply, turn);
+    if (turn && !turn->room && all_asked)
+        recover_start(turn); /* it may not know that we listen */
 }

@@ -26,7 +26,7 @@ def stack(model):
             await asyncio.sleep(0.02)
         stream.end()
     model.script("slow", never_the_same)
-    with Stack(model=model, JOB_ACK_WAIT_MS=1000, TURN_SILENCE_MS=1000) as running:
+    with Stack(model=model, JOB_ACK_WAIT_MS=1000, TURN_SILENCE_MS=60000) as running:
         running.start(router=1, agent=2, gateway=2)
         yield running
 
