@@ -19,7 +19,7 @@ before(async () => {
   const config = jsonFile('parley.json', { pipelines });
   model = await startModel({
     long: say(LONG, 40), longer: say(LONG, 100), '@websocketbot long': say(LONG, 40), slow: say(['slow ', 'but ', 'sure'], 1500),
-    pauses: say(['one ', 'two'], 6000),
+    pauses: say(['one ', 'two'], 6000), counts: say(['one ', 'two ', 'three ', 'four ', 'five'], 1000),
     sum: [call('calculator', { expression: '123 + 456' }), reportResults()],
   });
   parley = await serve({ OPENAI_BASE_URL: model.url, PARLEY_CONFIG: config });
@@ -36,11 +36,14 @@ const completed = (count = 1) => page.waitForFunction((n) =>
   document.querySelectorAll('.answer[data-state="completed"]').length === n && !document.querySelector('.answer .caret'), count);
 const growing = () => page.waitForFunction(() => [...document.querySelectorAll('.answer .parts')].at(-1)?.innerText.includes('wörd5'));
 
-/* A tab of its own, with these settings. */
-async function open(settings) {
-  page = await browser.page('/', (fresh) => fresh.addInitScript((kept) => {
-    localStorage.setItem('parley.settings', JSON.stringify(kept));
-  }, { language: 'en', ...settings }));
+/* A tab of its own, with these settings; `clock`: its time can be told to pass. */
+async function open(settings, { clock } = {}) {
+  page = await browser.page('/', async (fresh) => {
+    if (clock) await fresh.clock.install();
+    await fresh.addInitScript((kept) => {
+      localStorage.setItem('parley.settings', JSON.stringify(kept));
+    }, { language: 'en', ...settings });
+  });
   await connected();
 }
 
@@ -157,13 +160,7 @@ test('langbot: an answer that ended while the page was away is there', async () 
 });
 
 test('minimal: what is not told again is said to be lost', async () => {
-  page = await browser.page('/', async (fresh) => {
-    await fresh.clock.install();
-    await fresh.addInitScript(() => {
-      localStorage.setItem('parley.settings', JSON.stringify({ language: 'en', protocol: 'minimal', user: 'bob' }));
-    });
-  });
-  await connected();
+  await open({ protocol: 'minimal', user: 'bob' }, { clock: true });
   await leaveUntilItEnds();
   await connected();
   assert.deepEqual(await states(), ['waiting']);
@@ -210,6 +207,22 @@ test('agent engine: that the conversation begins anew is said where it does, and
   await page.waitForSelector('.fresh');
   assert.deepEqual((await kinds()).slice(-2), ['answer', 'fresh']);
   await look(page, 'chat-fresh');
+});
+
+test('an answer that was given up is told again when the line is back, and all of it is seen', async () => {
+  await open({ protocol: 'agent_engine' }, { clock: true });
+  await ask('counts');
+  await page.waitForFunction(() => document.querySelector('.answer .parts')?.innerText.includes('two'));
+  wire.down();
+  await page.waitForSelector('#connection[data-state="reconnecting"]');
+  while (await page.getAttribute('#connection', 'data-state') !== 'offline') await page.clock.fastForward(4000);
+  assert.deepEqual(await states(), ['lost']);
+  assert.equal(await page.locator('.caret').count(), 0);
+  wire.up();
+  await page.click('#connect');
+  await completed();
+  assert.deepEqual(await answers(), ['one two three four five']);
+  assert.equal(model.asked('counts').length, 1, 'the model was asked once');
 });
 
 /* …with the drawer. */
@@ -292,8 +305,7 @@ test('langbot: a pipeline that is none is said so, and not tried again', async (
 });
 
 test('an answer that pauses is said to', async () => {
-  page = await browser.page('/', (fresh) => fresh.clock.install());
-  await connected();
+  await open({ protocol: 'agent_engine' }, { clock: true });
   await ask('pauses');
   await page.waitForFunction(() => document.querySelector('.answer .parts')?.innerText.includes('one'));
   await page.clock.fastForward(5100);

@@ -5,7 +5,7 @@ import { FORGETFUL, Settings, newId, openDrawerWith } from './drawer.js';
 import { ROOMS, Session, call } from './room.js';
 import { Refusal } from './refusal.js';
 import { at, fit, say, toast } from './screen.js';
-import { Transcript, completeText, isUnderWay, setTool, tellText, textOf } from './transcript.js';
+import { Transcript, complete, isUnderWay, setTool, tellText, textOf } from './transcript.js';
 import { View, element } from './view.js';
 import { label, speak, t } from './words.js';
 
@@ -121,9 +121,7 @@ function receivedOf(entry, message) {
       break;
     case 'tool': setTool(entry, message); break;
     case 'completed':
-      completeText(entry, message.text);
-      entry.state = 'completed';
-      delete entry.again;
+      complete(entry, message.text);
       say(message.text);
       break;
     case 'cancelled':

@@ -152,22 +152,32 @@ export class MarkdownText {
     this.text = '';
     this.settled = 0; /* so much of the text is in blocks that won't change */
     this.open = null; /* the element of the block that may */
+    this.complete = false;
     this.timer = 0;
     this.cost = 0;
   }
 
   /** All of the text so far. It appears with the next frame, or a little later where rendering is slow. */
   set(text) {
-    this.text = text;
+    this.#take(text);
     if (this.timer) return;
     const wait = this.cost > 6 ? this.cost * 3 : 0;
     this.timer = setTimeout(() => requestAnimationFrame(() => this.#update(false)), wait);
   }
 
   /** The text is complete. */
-  finish(text = this.text) {
-    this.text = text;
+  finish(text) {
+    this.#take(text);
     this.#update(true);
+  }
+
+  /* What was given up may be told again, and what was told be corrected: blocks that are settled can't grow. */
+  #take(text) {
+    if (this.complete ? text !== this.text : !text.startsWith(this.text)) {
+      this.element.replaceChildren();
+      Object.assign(this, { settled: 0, open: null, complete: false });
+    }
+    this.text = text;
   }
 
   #update(complete) {

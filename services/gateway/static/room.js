@@ -1,6 +1,6 @@
 /* Protocols in which a room keeps the answers: who comes back to it is told those under way again, from their beginning.
  * LangBot's rooms are its sessions: their messages are numbered, and can be read over HTTP. */
-import { completeText, isUnderWay } from './transcript.js';
+import { complete, isUnderWay } from './transcript.js';
 
 export const ROOMS = ['langbot', 'minimal'];
 const BROKEN = ['lost', 'interrupted'];
@@ -97,9 +97,7 @@ export class Session {
 
   #complete(entry, { content }) {
     if (!isBroken(entry)) return false;
-    completeText(entry, content);
-    entry.state = 'completed';
-    delete entry.again;
+    complete(entry, content);
     return true;
   }
 }

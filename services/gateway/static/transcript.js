@@ -86,7 +86,7 @@ export class Transcript {
 export function tellText(answer, { text, delta }) {
   if (!answer.again) addText(answer, delta);
   else if (!textOf(answer).startsWith(text)) {
-    completeText(answer, text);
+    setText(answer, text);
     delete answer.again;
   }
 }
@@ -98,8 +98,16 @@ function addText(answer, delta) {
   else answer.parts.push({ text: delta });
 }
 
-/** All of its text, at its end: adds what is missing, and corrects what differs. */
-export function completeText(answer, text) {
+/** An answer's end, with all of its text; what was wrong with it before is past. */
+export function complete(answer, text) {
+  setText(answer, text);
+  answer.state = 'completed';
+  delete answer.again;
+  delete answer.error;
+}
+
+/* Adds what is missing, and corrects what differs. */
+function setText(answer, text) {
   const had = textOf(answer);
   if (text.startsWith(had)) {
     if (text.length > had.length) addText(answer, text.slice(had.length));
