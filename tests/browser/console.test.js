@@ -132,6 +132,19 @@ test('frames are filtered, paused, saved and cleared', async () => {
   assert.equal(await page.innerText('#received'), '0');
 });
 
+test('while the list is paused the counters go on', async () => {
+  const rows = await page.locator('#list details').count();
+  await page.click('#pause');
+  await quick('Stream');
+  await page.waitForFunction(() => Number(document.getElementById('received').textContent.replaceAll(',', '')) > 50);
+  assert.equal(await page.locator('#list details').count(), rows);
+  await page.click('#pause');
+  await page.waitForFunction((n) => document.querySelectorAll('#list details').length > n + 50, rows);
+  await quick('Cancel');
+  await row('cancelled').waitFor();
+  await page.click('#clear');
+});
+
 test('the other protocols have addresses and messages of their own', async () => {
   for (const [protocol, path] of Object.entries({ yychat: '/ws/chat', contact: '/contact', minimal: '/ws/chat/guest' })) {
     await page.selectOption('#protocol', protocol);

@@ -15,8 +15,9 @@ const at = (id) => document.getElementById(id);
 let connection = null;
 let asked = 0; /* when the last question was sent */
 let firstWord = null;
-let frames = []; /* { direction, text, type, time, at, since, element } */
-let waiting = []; /* not yet in the list: put there once a frame of the screen */
+let frames = []; /* { direction, text, type, size, at, since } */
+let unlisted = 0; /* so many of the last are not yet in the list */
+let isDrawingDue = false; /* with the screen's next frame */
 let leftOut = 0;
 let paused = false;
 const counters = { sent: 0, received: 0, bytes: 0 };
@@ -179,12 +180,12 @@ function onFrame({ direction, text, frame, time }) {
   const since = asked ? time - asked : null;
   const kept = { direction, text, type, size, at: new Date(), since: direction === 'in' ? since : null };
   frames.push(kept);
-  waiting.push(kept);
+  unlisted = Math.min(unlisted + 1, MAX_FRAMES);
   if (frames.length > MAX_FRAMES) {
     frames.shift();
     leftOut++;
   }
-  if (waiting.length === 1) requestAnimationFrame(showWaiting);
+  drawSoon();
 }
 
 function parse(text) {
@@ -221,14 +222,22 @@ function onMessage(message) {
   at('answer').scrollTop = at('answer').scrollHeight;
 }
 
-function showWaiting() {
+function drawSoon() {
+  if (!isDrawingDue) requestAnimationFrame(draw);
+  isDrawingDue = true;
+}
+
+function draw() {
+  isDrawingDue = false;
   showCounters();
-  if (paused) return;
+  if (!paused) showFrames();
+}
+
+function showFrames() {
   const list = at('list');
   const follow = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-  const fresh = waiting.slice(-MAX_FRAMES);
-  waiting = [];
-  list.append(...fresh.map(row));
+  list.append(...frames.slice(frames.length - unlisted).map(row));
+  unlisted = 0;
   while (list.childElementCount > MAX_FRAMES) list.firstElementChild.remove();
   at('nothing').hidden = frames.length > 0;
   at('left-out').hidden = leftOut === 0;
@@ -292,21 +301,21 @@ function applyFilter() {
 
 function clear() {
   frames = [];
-  waiting = [];
+  unlisted = 0;
   leftOut = 0;
   Object.assign(counters, { sent: 0, received: 0, bytes: 0 });
   firstWord = null;
   asked = 0;
   at('list').replaceChildren();
   at('answer').textContent = '';
-  showWaiting();
+  draw();
 }
 
 function pause() {
   paused = !paused;
   at('pause').setAttribute('aria-pressed', String(paused));
   at('pause').textContent = paused ? 'Go on' : 'Pause';
-  if (!paused) showWaiting();
+  if (!paused) showFrames();
 }
 
 /* One frame a line, as JSON. */
