@@ -18,6 +18,7 @@ let firstWord = null;
 let frames = []; /* { direction, text, type, size, at, since } */
 let unlisted = 0; /* so many of the last are not yet in the list */
 let isDrawingDue = false; /* with the screen's next frame */
+let answer = { text: '', isDrawn: true };
 let leftOut = 0;
 let paused = false;
 const counters = { sent: 0, received: 0, bytes: 0 };
@@ -214,11 +215,22 @@ function count(direction, size, type, time, question) {
   if (firstWord === null && asked) firstWord = time - asked;
 }
 
-function onMessage(message) {
-  if (message.type === 'started') at('answer').textContent = '';
-  else if (message.type === 'text' || message.type === 'completed') at('answer').textContent = message.text;
-  else if (message.type === 'failed') at('answer').textContent += ` [${message.error}]`;
-  else if (message.type === 'cancelled') at('answer').textContent += ' [cancelled]';
+function onMessage({ type, text, error }) {
+  if (type === 'started') tellAnswer('');
+  else if (type === 'text' || type === 'completed') tellAnswer(text);
+  else if (type === 'failed') tellAnswer(`${answer.text} [${error}]`);
+  else if (type === 'cancelled') tellAnswer(`${answer.text} [cancelled]`);
+}
+
+function tellAnswer(text) {
+  answer = { text, isDrawn: false };
+  drawSoon();
+}
+
+function showAnswer() {
+  if (answer.isDrawn) return;
+  answer.isDrawn = true;
+  at('answer').textContent = answer.text;
   at('answer').scrollTop = at('answer').scrollHeight;
 }
 
@@ -230,6 +242,7 @@ function drawSoon() {
 function draw() {
   isDrawingDue = false;
   showCounters();
+  showAnswer();
   if (!paused) showFrames();
 }
 
@@ -307,7 +320,7 @@ function clear() {
   firstWord = null;
   asked = 0;
   at('list').replaceChildren();
-  at('answer').textContent = '';
+  tellAnswer('');
   draw();
 }
 
