@@ -12,16 +12,18 @@
  * In LangBot's sessions they also bear `room`, the session, and `number`, theirs in it.
  */
 const KEY = 'parley.transcript.';
-const SAVE_AFTER_MS = 300;
+/* To write it all takes some 50 ms where it is long: seldom, while an answer comes. Leaving the page writes it anyway. */
+const SAVE_AFTER_MS = 3000;
 
-export const UNDER_WAY = ['waiting', 'running', 'stopping'];
+const UNDER_WAY = ['waiting', 'running', 'stopping'];
 export const isUnderWay = (entry) => entry.kind === 'answer' && UNDER_WAY.includes(entry.state);
 export const textOf = (answer) => answer.parts.map((part) => part.text || '').join('');
 
 export class Transcript {
   constructor(name) {
     this.#read(name);
-    addEventListener('pagehide', () => this.#write());
+    /* The second is all that a phone tells of a page that it is about to end. */
+    for (const leaving of ['pagehide', 'visibilitychange']) addEventListener(leaving, () => this.#write());
   }
 
   /** Goes over to the conversation of that name, and leaves this one as it is. */
