@@ -117,7 +117,7 @@ class AnswerView {
     if (this.pausing) this.pausing.remove();
     this.root.dataset.state = answer.state;
     this.root.setAttribute('aria-busy', String(running));
-    if (answer.parts.length < this.parts.length) this.#begin();
+    if (this.parts.some(({ part }, i) => part !== answer.parts[i])) this.#begin();
     answer.parts.forEach((part, i) => this.#showPart(part, i, running && i === answer.parts.length - 1));
     this.#showEnd(answer);
   }
@@ -127,18 +127,19 @@ class AnswerView {
     this.end.append(this.pausing);
   }
 
+  /* Other parts than were shown: the text was corrected. */
   #begin() {
     this.body.replaceChildren();
     this.parts = [];
   }
 
   #showPart(part, i, growing) {
-    const kind = part.tool ? ToolView : TextView;
     if (!this.parts[i]) {
-      this.parts[i] = new kind();
-      this.body.append(this.parts[i].root);
+      const view = new (part.tool ? ToolView : TextView)();
+      this.parts[i] = { part, view };
+      this.body.append(view.root);
     }
-    this.parts[i].show(part, growing);
+    this.parts[i].view.show(part, growing);
   }
 
   /* What stands below an answer: that it is waited for, how it ended, what can be done. */
@@ -208,10 +209,9 @@ class ToolView {
     this.root = element('details', 'tool', element('summary', '', this.sign, this.name, this.brief, this.state), this.details);
   }
 
+  /* What belongs to a tool's status comes with it. */
   show({ tool }) {
-    const said = JSON.stringify(tool);
-    if (said === this.said) return;
-    this.said = said;
+    if (this.root.dataset.status === tool.status) return;
     this.root.dataset.status = tool.status;
     this.sign.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${ICONS[tool.status] || ICONS.running}</svg>`;
     this.name.textContent = tool.name;
