@@ -9,7 +9,7 @@ import { startWire } from './wire.js';
 
 const LONG = Array.from({ length: 60 }, (_, i) => `wörd${i} `);
 const WHOLE = LONG.join('').trim();
-const PIPELINES = Array.from({ length: 9 }, (_, i) => `11111111-1111-4111-8111-00000000000${i}`);
+const PIPELINES = Array.from({ length: 10 }, (_, i) => `11111111-1111-4111-8111-00000000000${i}`);
 const SHY = '22222222-2222-4222-8222-222222222222'; /* in a group it wants to be asked in another way than this page's */
 const unused = [...PIPELINES]; /* what is said in a pipeline stays there */
 let model, parley, wire, browser, page;
@@ -99,6 +99,18 @@ test('langbot: a new conversation begins the session anew, if that is meant', as
   await ask('who am I?');
   await completed();
   assert.deepEqual(await answers(), ['You said: who am I?']);
+});
+
+test('langbot: a server that does not answer keeps nobody waiting', async () => {
+  await open({ protocol: 'langbot', pipeline: unused.pop() });
+  await ask('hello');
+  await completed();
+  wire.silence();
+  page.once('dialog', (dialog) => dialog.accept());
+  await page.click('#new');
+  await page.getByText('The server does not answer').waitFor();
+  assert.deepEqual(await kinds(), ['question', 'answer']);
+  wire.up();
 });
 
 test('langbot: answers side by side have a bubble each, and a mention stands apart', async () => {

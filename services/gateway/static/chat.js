@@ -340,8 +340,8 @@ async function reset() {
   try {
     await call(connection, 'POST', 'reset');
     return true;
-  } catch {
-    toast(t('toastNoReset'));
+  } catch ({ status }) {
+    toast(t(status ? 'toastNoReset' : 'toastNoAnswer'));
     return false;
   }
 }

@@ -1,5 +1,5 @@
 /* A connection that is refused, where trying again would not help: why, and the way to the setting that would mend it. */
-import { refusal } from './server.js';
+import { ask } from './server.js';
 import { t } from './words.js';
 
 /* What is said, and the setting. */
@@ -8,6 +8,21 @@ const REASONS = {
   user: () => ['otherUser', 'user'],
   pipeline: () => ['noPipeline', 'pipeline'],
 };
+
+/* One of them, or null: 'token' (none, or one that the server doesn't know), or 'user' (minimal: the token is somebody
+ * else's, if the server isn't full). */
+async function reasonOf(connection) {
+  const { protocol, token } = connection.options;
+  try {
+    const response = await ask(connection.address(), '/ws/status');
+    if (response.status === 401) return 'token';
+    if (protocol !== 'minimal' || !token || !response.ok) return null;
+    const { data } = await response.json();
+    return data.active_connections < data.max_connections ? 'user' : null;
+  } catch {
+    return null;
+  }
+}
 
 export class Refusal {
   /** `onMend(name)`: the person would like to change that setting. */
@@ -30,13 +45,13 @@ export class Refusal {
 
   /** Finds out why a connection did not open, of which the browser tells a page nothing; true if it is for good. */
   async find(connection) {
-    return this.#is(connection, await refusal(connection.address(), connection.options.protocol));
+    return this.#is(connection, await reasonOf(connection));
   }
 
   /** Minimal takes a token with the question, too: a server that asks for one lets a page connect without. */
   async expectToken(connection) {
     const { protocol, token } = connection.options;
-    if (protocol === 'minimal' && !token) this.#is(connection, await refusal(connection.address(), protocol));
+    if (protocol === 'minimal' && !token) this.#is(connection, await reasonOf(connection));
   }
 
   /* Unless it has been closed meanwhile, or asks elsewhere. */

@@ -1,5 +1,6 @@
 /* Protocols in which a room keeps the answers: who comes back to it is told those under way again, from their beginning.
  * LangBot's rooms are its sessions: their messages are numbered, and can be read over HTTP. */
+import { ask } from './server.js';
 import { complete, isUnderWay } from './transcript.js';
 
 export const ROOMS = ['langbot', 'minimal'];
@@ -111,14 +112,10 @@ function isBroken(entry) {
   return Boolean(entry) && entry.kind === 'answer' && (isUnderWay(entry) || BROKEN.includes(entry.state));
 }
 
-/** A call of LangBot's over HTTP, for the session of a connection: its data. Throws where it is refused. */
+/** A call of LangBot's over HTTP, for the session of a connection: its data. Throws where there is none; an error with its
+ * `status` where it is refused. */
 export async function call(connection, method, action) {
-  const { sessionType, token } = connection.options;
-  const address = new URL(connection.address());
-  address.protocol = address.protocol === 'wss:' ? 'https:' : 'http:';
-  address.pathname = address.pathname.replace(/connect$/, `${action}/${sessionType}`);
-  address.search = '';
-  const response = await fetch(address, { method, headers: token ? { Authorization: `Bearer ${token}` } : {} });
-  if (!response.ok) throw new Error(`status ${response.status}`);
+  const response = await ask(connection.address(), `${action}/${connection.options.sessionType}`, { method });
+  if (!response.ok) throw Object.assign(new Error('refused'), { status: response.status });
   return (await response.json()).data;
 }

@@ -18,44 +18,29 @@ export function addressOf(text) {
   }
 }
 
-/* The same address, for plain requests. */
-function plain(address) {
-  const url = new URL(address);
+function urlOf(socketAddress, path) {
+  const root = (hostOf(socketAddress) || new URL(socketAddress).origin).replace(/\/$/, '');
+  const url = new URL(path.startsWith('/') ? root + path : path, socketAddress);
   url.protocol = url.protocol === 'wss:' ? 'https:' : 'http:';
   return url;
 }
 
-/* The way to `path` of the server that a protocol's address names, and what to ask it with. */
-function request(socketAddress, path) {
-  const url = plain(socketAddress);
-  const token = url.searchParams.get('token');
-  url.pathname = new URL(hostOf(socketAddress) || new URL('/', socketAddress)).pathname.replace(/\/$/, '') + path;
-  url.search = '';
-  return { url, headers: token ? { Authorization: `Bearer ${token}` } : {} };
-}
-
-/** Why a WebSocket of this page's own gateway did not open, where trying again would not help: 'token' (none, or one that
- * it doesn't know), or 'user' (minimal: the token is somebody else's). */
-export async function refusal(socketAddress, protocol) {
-  const { url, headers } = request(socketAddress, '/ws/status');
-  try {
-    const response = await fetch(url, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
-    if (response.status === 401) return 'token';
-    if (protocol !== 'minimal' || !headers.Authorization || !response.ok) return null;
-    const { data } = await response.json();
-    return data.active_connections < data.max_connections ? 'user' : null;
-  } catch {
-    return null;
-  }
+/** A plain request to the server that a WebSocket's address names, with the token in it: fetch()'s response. `path` is below
+ * the prefix or, without a slash at its beginning, beside the WebSocket. */
+export function ask(socketAddress, path, options) {
+  const token = new URL(socketAddress).searchParams.get('token');
+  return fetch(urlOf(socketAddress, path), {
+    headers: token ? { Authorization: `Bearer ${token}` } : {}, signal: AbortSignal.timeout(PATIENCE_MS), ...options,
+  });
 }
 
 /** Why a WebSocket to that address may not have opened, of which a browser tells its pages nothing. */
 export async function probe(socketAddress) {
   const { host, pathname } = new URL(socketAddress);
-  const { url, headers } = request(socketAddress, '/ws/status'); /* what everybody may ask who may connect */
-  const mine = url.origin === location.origin;
+  const path = '/ws/status'; /* what everybody may ask who may connect */
+  const mine = urlOf(socketAddress, path).origin === location.origin;
   try {
-    const { status } = await fetch(url, { ...(mine ? { headers } : { mode: 'no-cors' }), signal: AbortSignal.timeout(PATIENCE_MS) });
+    const { status } = await ask(socketAddress, path, mine ? {} : { mode: 'no-cors' });
     if (status === 401) return `${host} wants a token that it knows (401): add it to the address, as ?token=…`;
     return mine ? `${host} answers, but refuses the WebSocket: there is none at ${pathname}, or not for this token, or it is full`
       : `${host} answers, but refuses the WebSocket: none at ${pathname}, no token, or pages from ${location.origin} may not connect to it (WS_ALLOWED_ORIGINS)`;
@@ -67,13 +52,13 @@ export async function probe(socketAddress) {
 /** The statistics of the server at a protocol's address, with what to say of them: { facts, note }. `path` and `read` say
  * where they are, and what is in them. */
 export async function readStatistics(socketAddress, { path, read }) {
-  const { url, headers } = request(socketAddress, path(new URL(socketAddress)));
+  const url = urlOf(socketAddress, path);
   try {
-    const response = await fetch(url, { headers });
+    const response = await ask(socketAddress, path);
     if (response.ok) return { facts: read(await response.json()), note: url.pathname };
     const why = [401, 403].includes(response.status) ? ': it wants the owner’s token' : '';
     return { facts: read(), note: `${url.pathname} answers ${response.status}${why}` };
-  } catch {
-    return { facts: read(), note: `This page may not read ${url.href}` };
+  } catch ({ name }) {
+    return { facts: read(), note: name === 'TimeoutError' ? `${url.pathname} does not answer` : `This page may not read ${url.href}` };
   }
 }

@@ -60,24 +60,24 @@ function calculate(protocol) {
   }
 }
 
-/** `path(address)` of the statistics, and what of them is shown. */
+/** `path` of the statistics, as in server.js, and what of them is shown. */
 export const STATISTICS = {
   agent_engine: {
-    path: () => '/ws/statistics',
+    path: '/ws/statistics',
     read: (answer = {}) => ({
       Connections: answer.active_connections, 'In all': answer.total_connections,
       'Messages sent': answer.total_messages, 'Longest, s': longest(answer.connections),
     }),
   },
   yychat: {
-    path: () => '/ws/status',
+    path: '/ws/status',
     read: ({ data = {} } = {}) => ({
       Connections: data.active_connections, 'In all': data.total_connections,
       'Messages sent': data.total_messages, 'At most': data.max_connections, 'Uptime, s': data.uptime,
     }),
   },
   langbot: {
-    path: (address) => address.pathname.replace(/^.*(\/api\/v1\/pipelines\/[^/]+\/ws\/).*$/, '$1connections'),
+    path: 'connections',
     read: ({ data: { stats = {} } = {} } = {}) => ({
       Connections: stats.total_connections, Pipelines: stats.pipelines,
       'Here, person': stats.connections_by_session_type?.person, 'Here, group': stats.connections_by_session_type?.group,
