@@ -22,8 +22,9 @@ export const textOf = (answer) => answer.parts.map((part) => part.text || '').jo
 export class Transcript {
   constructor(name) {
     this.#read(name);
-    /* The second is all that a phone tells of a page that it is about to end. */
-    for (const leaving of ['pagehide', 'visibilitychange']) addEventListener(leaving, () => this.#write());
+    addEventListener('pagehide', () => this.#write());
+    /* A phone tells no more than this of a page that it is about to end. */
+    addEventListener('visibilitychange', () => this.timer && this.#write());
   }
 
   /** Goes over to the conversation of that name, and leaves this one as it is. */
