@@ -157,6 +157,20 @@ test('the other protocols have addresses and messages of their own', async () =>
   assert.equal(await page.inputValue('#address'), `${parley.socket}/ws/agent`);
 });
 
+test('an answer in one piece has its first word at its end', async () => {
+  await page.click('#connect');
+  await page.selectOption('#protocol', 'contact');
+  await connect();
+  assert.equal(await page.innerText('#first'), '–');
+  await page.click('#send');
+  await row('chat_message').and(page.locator('[data-direction="in"]')).waitFor();
+  await page.waitForFunction(() => document.getElementById('answer').textContent.includes('Hello'));
+  assert.match(await page.innerText('#first'), /^\d+(\.\d)? m?s$/);
+  await page.click('#connect');
+  await page.selectOption('#protocol', 'agent_engine');
+  await page.click('#clear');
+});
+
 test('the extension is a tick, and a part of the address', async () => {
   await page.check('#extension');
   assert.equal(await page.inputValue('#address'), `${parley.socket}/ws/agent?parley=1`);

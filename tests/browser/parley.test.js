@@ -160,6 +160,20 @@ test('langbot: it is connected when the gateway says so, and a pipeline that is 
   assert.equal(other.states.at(-1), 'connected 1');
 });
 
+test('what stands before an error is known', () => {
+  const said = { agent_engine: 'Query failed: E', yychat: 'Message processing failed: E', contact: '处理消息时出错: E', minimal: '服务器错误: E' };
+  for (const [protocol, text] of Object.entries(said)) assert.equal(text.replace(protocols[protocol].errorPrefix, ''), 'E');
+});
+
+test('a question is one as any frame', () => {
+  const { chat, socket, messages } = opened({ protocol: 'contact', extended: false });
+  for (const message of ['q', 'r']) chat.sendFrame(JSON.stringify({ type: 'chat_message', message }));
+  chat.sendFrame({ type: 'contact_request', message: 'call me' });
+  assert.equal(chat.pending, 2);
+  for (const message of ['a', 'b', 'to all']) socket.say({ type: 'chat_message', message });
+  assert.deepEqual(types(messages), ['completed', 'completed', 'broadcast']);
+});
+
 test('half a character is sent as none, and the length of a question is known before', () => {
   const { chat, socket } = opened({ longest: 60 });
   chat.send('a\ud800b 🙂 \udc00');

@@ -1,8 +1,8 @@
 /* The chat page: ties the connection (parley.js), what was said (transcript.js) and the screen (view.js) together.
  * One question is under way at a time; what is asked meanwhile waits here, and can still be taken back by stopping. */
 import { connect } from './parley.js';
-import { FORGETFUL, Settings, newId, openDrawerWith } from './drawer.js';
-import { ROOMS, Session, call } from './room.js';
+import { Settings, newId, openDrawerWith } from './drawer.js';
+import { Session, call } from './room.js';
 import { Refusal } from './refusal.js';
 import { at, fit, say, toast } from './screen.js';
 import { Transcript, complete, isUnderWay, setTool, tellText, textOf } from './transcript.js';
@@ -15,8 +15,6 @@ const AGAIN_MS = 10000;
 const QUIET_MS = 5000;
 /* Settings that say how to ask; the others say where to connect to, and begin a new connection. */
 const OF_A_QUESTION = ['stream', 'tools', 'persona'];
-/* What a protocol puts before an error's text says nothing to a person. */
-const PREFIX = /^((Query|Streaming|Streaming response|Text processing) failed|处理出错|处理消息时出错): /;
 
 const settings = new Settings();
 speak(settings.values.language);
@@ -133,7 +131,7 @@ function receivedOf(entry, message) {
       say(t('noted'));
       break;
     case 'failed':
-      entry.error = String(message.error ?? '').replace(PREFIX, '');
+      entry.error = String(message.error ?? '').replace(settings.protocol.errorPrefix ?? '', '');
       if (message.lost) breakOff(entry, 'lost');
       else entry.state = 'failed';
       say(message.lost ? t('lost') : t('failed', { error: entry.error }));
@@ -145,7 +143,7 @@ function receivedOf(entry, message) {
 /* Nothing more comes of an answer. Should it be told again, it goes on; a room will. */
 function breakOff(entry, state) {
   entry.again = state;
-  entry.state = isRoom() ? 'waiting' : state;
+  entry.state = settings.protocol.room ? 'waiting' : state;
 }
 
 /* In a room also what others have asked, and what was told again already. */
@@ -217,8 +215,6 @@ function showState() {
 
 /* ---- The connection */
 
-const isRoom = () => ROOMS.includes(settings.values.protocol);
-
 function open({ resume } = {}) {
   if (connection) {
     connection.onState = connection.onMessage = connection.onBroadcast = () => {};
@@ -260,7 +256,7 @@ function changed(before, state) {
     askNext();
   } else if (before === 'connected') {
     toast(t('toastLost'));
-    if (isRoom()) loseAll();
+    if (settings.protocol.room) loseAll();
   }
   if (state === 'offline') giveUpWaiting();
 }
@@ -297,7 +293,7 @@ function fits(text) {
 /* Where the connection was the memory, the other side knows nothing any more of what stands above. */
 function startFresh() {
   const last = transcript.entries.at(-1);
-  if (!last || last.kind === 'fresh' || !FORGETFUL.includes(settings.values.protocol)) return;
+  if (!last || last.kind === 'fresh' || settings.protocol.memory.length) return;
   show(transcript.add({ kind: 'fresh' }));
 }
 
@@ -307,10 +303,10 @@ function plain(message) {
 
 /* After a reload: what can't go on is said to have been interrupted. */
 function takeUp() {
-  const resume = isRoom() ? undefined : transcript.resume;
+  const resume = settings.protocol.room ? undefined : transcript.resume;
   if (!resume) {
     for (const entry of transcript.entries.filter(isUnderWay)) breakOff(entry, 'interrupted');
-    if (!isRoom()) takeBack();
+    if (!settings.protocol.room) takeBack();
   }
   open({ resume });
   if (!resume) startFresh();

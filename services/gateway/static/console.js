@@ -1,15 +1,13 @@
 /* The console: every frame as it passes, for those who build clients. Bounded: old frames go. */
 import { Connection, protocols } from './parley.js';
 import { addressOf, hostOf, probe, readStatistics } from './server.js';
-import { STATISTICS, TEMPLATES, quickActions } from './templates.js';
+import { FACTS, TEMPLATES, quickActions } from './templates.js';
 
 const MAX_FRAMES = 1000;
 const STATISTICS_MS = 2000;
 const CONNECT_MS = 10000;
 const SECONDS_DRAWN = 60;
 const PREVIEW = 160;
-/* Frames that carry a piece of an answer, in any of the protocols. */
-const CHUNKS = ['stream_chunk', 'chunk', 'response'];
 
 const at = (id) => document.getElementById(id);
 let connection = null;
@@ -174,10 +172,9 @@ function typeOf(frame) {
 }
 
 function onFrame({ direction, text, frame, time }) {
-  const parsed = direction === 'out' ? parse(text) : frame;
-  const type = typeOf(parsed);
+  const type = typeOf(frame);
   const size = new TextEncoder().encode(text).length;
-  count(direction, size, type, time, isQuestion(parsed));
+  count(direction, size, frame, time);
   const since = asked ? time - asked : null;
   const kept = { direction, text, type, size, at: new Date(), since: direction === 'in' ? since : null };
   frames.push(kept);
@@ -197,29 +194,25 @@ function parse(text) {
   }
 }
 
-function isQuestion(frame) {
-  return Boolean(frame) && (typeof frame.query === 'string' || 'content' in frame || 'message' in frame || 'params' in frame);
-}
-
-function count(direction, size, type, time, question) {
+function count(direction, size, frame, time) {
+  const { asks, calls = [] } = connection.protocol;
   counters[direction === 'out' ? 'sent' : 'received']++;
-  if (direction === 'out') {
-    if (!question) return;
-    asked = time;
-    firstWord = null;
-    return;
-  }
-  counters.bytes += size;
-  if (!CHUNKS.includes(type)) return;
-  perSecond[SECONDS_DRAWN - 1]++;
-  if (firstWord === null && asked) firstWord = time - asked;
+  if (direction === 'in') counters.bytes += size;
+  else if (frame && [...asks, ...calls].includes(frame.type)) [asked, firstWord] = [time, null];
 }
 
-function onMessage({ type, text, error }) {
+function onMessage({ type, text, error, lost }) {
+  if (type === 'text') perSecond[SECONDS_DRAWN - 1]++;
   if (type === 'started') tellAnswer('');
-  else if (type === 'text' || type === 'completed') tellAnswer(text);
-  else if (type === 'failed') tellAnswer(`${answer.text} [${error}]`);
+  else if (type === 'text' || type === 'completed') tellWords(text);
+  else if (type === 'failed' && !lost) tellAnswer(`${answer.text} [${error}]`);
   else if (type === 'cancelled') tellAnswer(`${answer.text} [cancelled]`);
+}
+
+/* An answer in one piece has its first word at its end. */
+function tellWords(text) {
+  if (firstWord === null && asked) firstWord = performance.now() - asked;
+  tellAnswer(text);
 }
 
 function tellAnswer(text) {
@@ -365,11 +358,17 @@ async function refreshStatistics() {
   clearTimeout(refreshStatistics.timer);
   const asked = connection;
   if (!asked || asked.state !== 'connected') return;
-  const { facts, note } = await readStatistics(asked.address(), STATISTICS[protocolName()]);
+  const { statistics } = asked.protocol;
+  const { facts, note } = await readStatistics(asked.address(), statistics, FACTS[statistics]);
   if (asked !== connection) return;
   showStatistics(facts);
   at('statistics-note').textContent = note;
   refreshStatistics.timer = setTimeout(refreshStatistics, STATISTICS_MS);
+}
+
+/* Their names, until there are any. */
+function showNoStatistics() {
+  showStatistics(FACTS[protocols[protocolName()].statistics]());
 }
 
 function showStatistics(facts) {
@@ -391,7 +390,7 @@ at('protocol').addEventListener('change', () => {
   if (connection) connection.close();
   suggestAddress();
   showTemplates();
-  showStatistics(STATISTICS[protocolName()].read());
+  showNoStatistics();
 });
 at('address').addEventListener('input', showExtension);
 at('extension').addEventListener('change', switchExtension);
@@ -413,6 +412,6 @@ at('save').addEventListener('click', save);
 document.querySelector('nav').hidden = location.protocol === 'file:';
 suggestAddress();
 showTemplates();
-showStatistics(STATISTICS[protocolName()].read());
+showNoStatistics();
 setInterval(tick, 1000);
 tick();

@@ -1,22 +1,20 @@
 /* The drawer with the settings, and where they are kept. */
-import { protocols } from './parley.js';
+import { defaults, protocols } from './parley.js';
 import { preferredLanguage } from './words.js';
 
 const KEY = 'parley.settings';
-/* Protocols in which the connection is the conversation. */
-export const FORGETFUL = ['agent_engine', 'contact'];
 
 export const newId = () => Math.random().toString(36).slice(2, 10);
 
 /* The token is kept for this tab alone. */
 export class Settings {
   constructor() {
-    const defaults = {
-      language: preferredLanguage(), protocol: 'agent_engine', pipeline: '11111111-1111-4111-8111-111111111111',
-      sessionType: 'person', persona: '', conversation: newId(), user: newId(), stream: true, tools: true, token: '',
+    const { protocol, pipeline, sessionType, stream, tools } = defaults;
+    this.values = {
+      language: preferredLanguage(), protocol, pipeline, sessionType, persona: '', conversation: newId(), user: newId(), stream, tools,
+      token: '', ...read(localStorage), ...read(sessionStorage),
     };
-    this.values = { ...defaults, ...read(localStorage), ...read(sessionStorage) };
-    if (!protocols[this.values.protocol]) this.values.protocol = defaults.protocol;
+    if (!this.protocol) this.values.protocol = defaults.protocol;
     this.#write();
   }
 
@@ -25,11 +23,14 @@ export class Settings {
     this.#write();
   }
 
+  /** What is known of the protocol. */
+  get protocol() {
+    return protocols[this.values.protocol];
+  }
+
   /** What tells the conversation from others. */
   name() {
-    const { protocol, pipeline, sessionType, conversation, user } = this.values;
-    const more = { langbot: [pipeline, sessionType], yychat: [conversation], minimal: [user] }[protocol] || [];
-    return [protocol, ...more].join(' ');
+    return [this.values.protocol, ...this.protocol.memory.map((name) => this.values[name])].join(' ');
   }
 
   /** As options of parley.js. */
@@ -67,7 +68,7 @@ export function openDrawerWith({ dialog, button, settings, onLanguage, onChange 
   const fit = () => {
     const protocol = fields.protocol.value;
     for (const row of form.querySelectorAll('[data-for]')) row.hidden = !row.dataset.for.split(' ').includes(protocol);
-    form.querySelector('#memory-note').hidden = !FORGETFUL.includes(protocol);
+    form.querySelector('#memory-note').hidden = protocols[protocol].memory.length > 0;
   };
 
   const show = () => {

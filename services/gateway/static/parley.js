@@ -47,11 +47,11 @@
  *
  * `onBroadcast(message)` is called with what the operator sends to everybody; `onState({ state, attempt, tries,
  * reason, refused })` with 'connecting', 'connected', 'reconnecting' or 'offline' (`refused`: to try again would not help);
- * `onFrame({ direction, text, frame, time })` with every frame as it passes, 'in' or 'out'. They may be given as options, too.
+ * `onFrame({ direction, text, frame, time })` with every frame as it passes, 'in' or 'out' (`frame` null: not JSON). They may
+ * be given as options, too.
  */
 
 const CANCEL = { type: 'cancel' };
-const DEFAULT_PIPELINE = '11111111-1111-4111-8111-111111111111';
 const MENTION = { type: 'At', target: 'websocketbot' }; /* without it the bot of a group stays silent */
 const NO_PIPELINE = 'Pipeline not found';
 const FINAL = ['completed', 'failed', 'cancelled', 'noted'];
@@ -59,26 +59,49 @@ const HANDLERS = ['onMessage', 'onBroadcast', 'onState', 'onFrame'];
 /* A connection that lasted this long was a good one: the tries are counted anew. */
 const SETTLED_MS = 10000;
 
-/* What differs between the protocols: where they live, what is sent, and what a frame that comes means. `read` is given
- * the frame, the connection's `answer`, { text } of the answer under way, and the connection; it returns messages.
- * `welcomes` and `refuses`: whether a frame says that it is connected now, or why it never will be. */
+/** The options of a connection that have a default. */
+export const defaults = {
+  protocol: 'agent_engine', extended: true, pipeline: '11111111-1111-4111-8111-111111111111', sessionType: 'person', user: 'guest',
+  stream: true, tools: true, tries: 5, delay: 3000, pingEvery: 30000, longest: 1048576,
+};
+
+/** What differs between the protocols:
+ *
+ *   path          where it lives; in braces an option
+ *   memory        the options whose values name the conversation; none: the connection is it
+ *   renews        the one of them of which a new value begins a new conversation
+ *   room          whether a room keeps the answers: who comes back is told those under way again, from their beginning
+ *   history       whether the room is a session, whose messages are numbered, and can be read and reset over HTTP
+ *   tokenIsUser   whether a token is good for its user's conversation alone; it may come with each question instead
+ *   asks, calls   the types of what is sent: questions, each with its final message, and what is answered besides
+ *   ask           makes a question; langbot's `chain` one of components
+ *   ping, cancels   what keeps the connection; whether a cancel is understood without the extension, too
+ *   errorPrefix   what stands before an error's text, and says nothing to a person
+ *   statistics    where they are read: a path, without a slash at its beginning beside the protocol's own
+ *   welcomes, refuses   whether a frame says that it is connected now, or why it never will be
+ *   read          what a frame that comes means: messages. It is given the frame, the connection's `answer`, { text } of the
+ *                 answer under way, and the connection
+ */
 export const protocols = {
   agent_engine: {
     title: 'Agent engine',
-    path: () => '/ws/agent',
+    path: '/ws/agent',
+    memory: [],
+    statistics: '/ws/statistics',
+    errorPrefix: /^(Query|Streaming|Tool call) failed: /,
+    asks: ['streaming_query', 'agent_query'],
+    calls: ['tool_call'],
     ping: { type: 'ping' },
     cancels: true,
     ask: (text, o) => ({ type: o.stream ? 'streaming_query' : 'agent_query', query: text }),
     read(frame, answer) {
       switch (frame.type) {
-        case 'stream_start': return begin(answer);
-        case 'status': return begin(answer);
+        case 'stream_start': case 'status': return begin(answer);
         case 'stream_chunk': return [more(answer, frame.content)];
         case 'stream_end': return [end(answer)];
         case 'agent_response': return [end(answer, frame.content, { vendor: frame.vendor })];
         case 'tool_result':
           return [{ type: 'notice', text: `${frame.tool_name}: ${JSON.stringify(frame.result)}`, frame }];
-        case 'cancelled': return [{ type: 'cancelled' }];
         case 'error': return [{ type: 'failed', error: frame.error }];
         default: return [];
       }
@@ -87,7 +110,12 @@ export const protocols = {
 
   yychat: {
     title: 'YYChat',
-    path: () => '/ws/chat',
+    path: '/ws/chat',
+    memory: ['conversation'],
+    renews: 'conversation',
+    statistics: '/ws/status',
+    errorPrefix: /^(Text processing|Streaming response|Message processing) failed: /,
+    asks: ['text_message'],
     ping: { type: 'ping' },
     ask: (text, o) => compact({
       type: 'text_message', content: text, conversation_id: o.conversation, personality_id: o.persona,
@@ -100,7 +128,6 @@ export const protocols = {
         case 'stream_chunk': return [more(answer, frame.content)];
         case 'stream_end': return [end(answer, frame.full_content)];
         case 'text_response': return [...begin(answer), end(answer, frame.content)];
-        case 'cancelled': return [{ type: 'cancelled' }];
         case 'error': return [{ type: 'failed', error: frame.error && frame.error.message }];
         case 'connection_closed': return [{ type: 'notice', text: frame.message, frame }];
         default: return [];
@@ -110,7 +137,12 @@ export const protocols = {
 
   contact: {
     title: 'Contact',
-    path: () => '/contact',
+    path: '/contact',
+    memory: [],
+    statistics: '/ws/statistics',
+    errorPrefix: /^处理消息时出错: /,
+    asks: ['chat_message'],
+    calls: ['contact_request'],
     ping: { type: 'ping' },
     ask: (text) => ({ type: 'chat_message', message: text, timestamp: new Date().toISOString() }),
     read(frame, answer, connection) {
@@ -121,7 +153,6 @@ export const protocols = {
           return [end(answer, frame.message)];
         case 'contact_request_received': return [{ type: 'notice', text: frame.message, frame }];
         case 'broadcast': return [{ type: 'broadcast', message: frame.message }];
-        case 'cancelled': return [{ type: 'cancelled' }];
         case 'error': return [{ type: 'failed', error: frame.message }];
         default: return [];
       }
@@ -130,7 +161,12 @@ export const protocols = {
 
   langbot: {
     title: 'LangBot',
-    path: (o) => `/api/v1/pipelines/${encodeURIComponent(o.pipeline)}/ws/connect`,
+    path: '/api/v1/pipelines/{pipeline}/ws/connect',
+    memory: ['pipeline', 'sessionType'],
+    room: true,
+    history: true,
+    statistics: 'connections',
+    asks: ['message'],
     query: (o) => ({ session_type: o.sessionType }),
     ping: { type: 'ping' },
     ask(text, o) {
@@ -149,7 +185,6 @@ export const protocols = {
           return [{ type: 'asked', text: data.content, own: data.connection_id === connection.id, id: data.id }];
         case 'response': return langbotResponse(data, answer);
         case 'broadcast': return [{ type: 'broadcast', message: frame.message }];
-        case 'cancelled': return [{ type: 'cancelled' }];
         case 'noted': return [{ type: 'noted' }];
         case 'error': return [{ type: 'failed', error: frame.message }];
         default: return [];
@@ -159,13 +194,18 @@ export const protocols = {
 
   minimal: {
     title: 'Minimal',
-    path: (o) => `/ws/chat/${encodeURIComponent(o.user)}`,
-    cancels: false,
+    path: '/ws/chat/{user}',
+    memory: ['user'],
+    renews: 'user',
+    room: true,
+    tokenIsUser: true,
+    statistics: '/ws/statistics',
+    errorPrefix: /^(处理出错|服务器错误): /,
+    asks: [undefined],
     ask: (text, o) => compact({ query: text, token: o.token }),
     read(frame, answer) {
       if (frame.type === 'chunk') return frame.is_final ? [] : [more(answer, frame.content)];
       if (frame.type === 'error') return [{ type: 'failed', error: frame.content }];
-      if (frame.type === 'cancelled') return [{ type: 'cancelled' }];
       if (frame.type !== 'status') return [];
       switch (frame.status) {
         case 'thinking': return begin(answer);
@@ -185,11 +225,7 @@ export function connect(options) {
 
 export class Connection {
   constructor(options = {}) {
-    this.options = {
-      protocol: 'agent_engine', url: gatewayAddress(), extended: true, pipeline: DEFAULT_PIPELINE,
-      sessionType: 'person', user: 'guest', stream: true, tools: true, tries: 5, delay: 3000, pingEvery: 30000,
-      longest: 1048576, ...options,
-    };
+    this.options = { url: gatewayAddress(), ...defaults, ...options };
     this.protocol = protocols[this.options.protocol];
     if (!this.protocol) throw new TypeError(`no such protocol: ${this.options.protocol}`);
     for (const name of HANDLERS) this[name] = this.options[name] || (() => {});
@@ -225,13 +261,13 @@ export class Connection {
 
   /** Asks a question. False if there is no connection now. */
   send(text, options = {}) {
-    return this.#ask(this.protocol.ask(text, { ...this.options, ...options }));
+    return this.sendFrame(this.protocol.ask(text, { ...this.options, ...options }));
   }
 
   /** langbot: sends a chain of components, such as [{ type: 'At', target: 'websocketbot' }, { type: 'Plain', text: 'hi' }]. */
   sendChain(chain, options = {}) {
     if (!this.protocol.chain) throw new TypeError(`${this.protocol.title} has no message chains`);
-    return this.#ask(this.protocol.chain(chain, { ...this.options, ...options }));
+    return this.sendFrame(this.protocol.chain(chain, { ...this.options, ...options }));
   }
 
   /** Stops every answer of this connection. False if there is no connection, or no such message in its protocol. */
@@ -241,9 +277,11 @@ export class Connection {
   }
 
   /** Sends any frame: an object, or a text as it stands. */
-  sendFrame(frame) {
+  sendFrame(sent) {
     if (!this.socket || this.socket.readyState !== WebSocket.OPEN) return false;
-    const text = toText(frame);
+    const text = toText(sent);
+    const frame = parse(text);
+    if (this.protocol.asks.includes(frame?.type)) this.pending++;
     this.socket.send(text);
     this.onFrame({ direction: 'out', text, frame, time: performance.now() });
     return true;
@@ -253,20 +291,14 @@ export class Connection {
   address() {
     if (this.options.address) return new URL(this.options.address).href;
     const url = new URL(this.options.url);
-    url.pathname = url.pathname.replace(/\/$/, '') + this.protocol.path(this.options);
+    const path = this.protocol.path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(this.options[name]));
+    url.pathname = url.pathname.replace(/\/$/, '') + path;
     const query = { ...(this.protocol.query ? this.protocol.query(this.options) : {}) };
     if (this.options.extended) query.parley = '1';
     if (this.options.token) query.token = this.options.token;
     if (this.resume) Object.assign(query, { resume: this.resume, offset: utf8Length(this.answer.text) });
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     return url.href;
-  }
-
-  #ask(frame) {
-    this.pending++;
-    const sent = this.sendFrame(frame);
-    if (!sent) this.pending--;
-    return sent;
   }
 
   #dial(state) {
@@ -340,10 +372,7 @@ export class Connection {
 
   #received(text) {
     this.heard = true;
-    let frame = null;
-    try {
-      frame = JSON.parse(text);
-    } catch { /* shown by onFrame as it came */ }
+    const frame = parse(text);
     this.onFrame({ direction: 'in', text, frame, time: performance.now() });
     if (!frame || typeof frame !== 'object') return;
     if (!this.welcomed && this.#isRefused(frame)) return;
@@ -362,6 +391,7 @@ export class Connection {
   /* A tool may run before an answer's first word: where nothing else says that it begins, this does. */
   #read(frame) {
     if (this.options.extended && frame.type === 'tool') return [...begin(this.answer), frame];
+    if (frame.type === 'cancelled') return [{ type: 'cancelled' }];
     return this.protocol.read(frame, this.answer, this);
   }
 
@@ -439,6 +469,15 @@ function plain(text) {
 
 function compact(object) {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null));
+}
+
+/* null: not JSON. */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /* A frame as it is sent: half a character is no text that could be. */

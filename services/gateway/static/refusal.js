@@ -9,14 +9,14 @@ const REASONS = {
   pipeline: () => ['noPipeline', 'pipeline'],
 };
 
-/* One of them, or null: 'token' (none, or one that the server doesn't know), or 'user' (minimal: the token is somebody
- * else's, if the server isn't full). */
+/* One of them, or null: 'token' (none, or one that the server doesn't know), or 'user' (the token is somebody else's, if
+ * the server isn't full). */
 async function reasonOf(connection) {
-  const { protocol, token } = connection.options;
+  const { protocol, options } = connection;
   try {
     const response = await ask(connection.address(), '/ws/status');
     if (response.status === 401) return 'token';
-    if (protocol !== 'minimal' || !token || !response.ok) return null;
+    if (!protocol.tokenIsUser || !options.token || !response.ok) return null;
     const { data } = await response.json();
     return data.active_connections < data.max_connections ? 'user' : null;
   } catch {
@@ -48,10 +48,9 @@ export class Refusal {
     return this.#is(connection, await reasonOf(connection));
   }
 
-  /** Minimal takes a token with the question, too: a server that asks for one lets a page connect without. */
+  /** Where a token may come with the question, a server that asks for one lets a page connect without. */
   async expectToken(connection) {
-    const { protocol, token } = connection.options;
-    if (protocol === 'minimal' && !token) this.#is(connection, await reasonOf(connection));
+    if (connection.protocol.tokenIsUser && !connection.options.token) this.#is(connection, await reasonOf(connection));
   }
 
   /* Unless it has been closed meanwhile, or asks elsewhere. */

@@ -1,17 +1,17 @@
-/* Protocols in which a room keeps the answers: who comes back to it is told those under way again, from their beginning.
- * LangBot's rooms are its sessions: their messages are numbered, and can be read over HTTP. */
+/* LangBot's rooms are its sessions: their messages are numbered, and can be read over HTTP. */
+import { protocols } from './parley.js';
 import { ask } from './server.js';
 import { complete, isUnderWay } from './transcript.js';
 
-export const ROOMS = ['langbot', 'minimal'];
 const BROKEN = ['lost', 'interrupted'];
 
 /** One session's entries in the transcript. An answer's number is the next after its question's. */
 export class Session {
-  constructor(transcript, { protocol, pipeline, sessionType }) {
+  constructor(transcript, values) {
+    const { history, memory } = protocols[values.protocol];
     this.transcript = transcript;
-    this.isGroup = sessionType === 'group';
-    this.room = protocol === 'langbot' ? `${pipeline} ${sessionType}` : undefined;
+    this.isGroup = values.sessionType === 'group';
+    this.room = history && memory.map((name) => values[name]).join(' ');
   }
 
   /** The answer that a message is about: the one of its number, where there are numbers; else the one under way, or the one

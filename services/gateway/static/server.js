@@ -1,10 +1,13 @@
 /* What the pages find out of a server by plain requests, besides the frames. */
+import { protocols } from './parley.js';
 
 const PATIENCE_MS = 10000;
+const ROOTS = Object.values(protocols).map(({ path }) => path.split('/{')[0]);
+const ADDRESS = new RegExp(`^(wss?://[^/?#]+(?:/[^?#]*?)?)(${ROOTS.join('|')})`);
 
 /** What comes before a protocol's path, with the prefix that a proxy may have put there. */
 export function hostOf(address) {
-  const match = /^(wss?:\/\/[^/?#]+(?:\/[^?#]*?)?)(\/ws\/agent|\/ws\/chat|\/contact|\/api\/v1\/pipelines)/.exec(address);
+  const match = ADDRESS.exec(address);
   return match && match[1];
 }
 
@@ -51,7 +54,7 @@ export async function probe(socketAddress) {
 
 /** The statistics of the server at a protocol's address, with what to say of them: { facts, note }. `path` and `read` say
  * where they are, and what is in them. */
-export async function readStatistics(socketAddress, { path, read }) {
+export async function readStatistics(socketAddress, path, read) {
   const url = urlOf(socketAddress, path);
   try {
     const response = await ask(socketAddress, path);

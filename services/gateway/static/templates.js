@@ -1,4 +1,6 @@
-/* What the console knows of each protocol: messages to begin with, and where its statistics are. */
+/* What the console knows of each protocol: messages to begin with, and what its statistics say. */
+import { protocols } from './parley.js';
+
 const now = () => new Date().toISOString();
 const plain = (text) => [{ type: 'Plain', text }];
 
@@ -43,48 +45,28 @@ export function quickActions(protocol) {
   return {
     ...(templates.ping ? { Ping: templates.ping } : {}),
     Stream: question,
-    Calculator: templates.tool_call || calculate(protocol),
+    /* where a client can't call a tool itself, the model is asked to */
+    Calculator: templates.tool_call || protocols[protocol].ask('What is 123 + 456?', {}),
     Cancel: templates.cancel,
     'Bad JSON': '{"type": "pi',
   };
 }
 
-/* Where a client can't call a tool itself, the model is asked to. */
-function calculate(protocol) {
-  const text = 'What is 123 + 456?';
-  switch (protocol) {
-    case 'yychat': return { type: 'text_message', content: text };
-    case 'contact': return { type: 'chat_message', message: text, timestamp: now() };
-    case 'langbot': return { type: 'message', message: plain(text) };
-    default: return { query: text };
-  }
-}
-
-/** `path` of the statistics, as in server.js, and what of them is shown. */
-export const STATISTICS = {
-  agent_engine: {
-    path: '/ws/statistics',
-    read: (answer = {}) => ({
-      Connections: answer.active_connections, 'In all': answer.total_connections,
-      'Messages sent': answer.total_messages, 'Longest, s': longest(answer.connections),
-    }),
-  },
-  yychat: {
-    path: '/ws/status',
-    read: ({ data = {} } = {}) => ({
-      Connections: data.active_connections, 'In all': data.total_connections,
-      'Messages sent': data.total_messages, 'At most': data.max_connections, 'Uptime, s': data.uptime,
-    }),
-  },
-  langbot: {
-    path: 'connections',
-    read: ({ data: { stats = {} } = {} } = {}) => ({
-      Connections: stats.total_connections, Pipelines: stats.pipelines,
-      'Here, person': stats.connections_by_session_type?.person, 'Here, group': stats.connections_by_session_type?.group,
-    }),
-  },
+/** What is shown of the statistics, by where a protocol has them. */
+export const FACTS = {
+  '/ws/statistics': (answer = {}) => ({
+    Connections: answer.active_connections, 'In all': answer.total_connections,
+    'Messages sent': answer.total_messages, 'Longest, s': longest(answer.connections),
+  }),
+  '/ws/status': ({ data = {} } = {}) => ({
+    Connections: data.active_connections, 'In all': data.total_connections,
+    'Messages sent': data.total_messages, 'At most': data.max_connections, 'Uptime, s': data.uptime,
+  }),
+  connections: ({ data: { stats = {} } = {} } = {}) => ({
+    Connections: stats.total_connections, Pipelines: stats.pipelines,
+    'Here, person': stats.connections_by_session_type?.person, 'Here, group': stats.connections_by_session_type?.group,
+  }),
 };
-STATISTICS.contact = STATISTICS.minimal = STATISTICS.agent_engine;
 
 function longest(connections) {
   return connections && Math.max(0, ...connections.map((connection) => connection.uptime));
