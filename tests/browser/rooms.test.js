@@ -9,7 +9,7 @@ import { startWire } from './wire.js';
 
 const LONG = Array.from({ length: 60 }, (_, i) => `wörd${i} `);
 const WHOLE = LONG.join('').trim();
-const PIPELINES = Array.from({ length: 10 }, (_, i) => `11111111-1111-4111-8111-00000000000${i}`);
+const PIPELINES = Array.from({ length: 11 }, (_, i) => `11111111-1111-4111-8111-${String(i).padStart(12, '0')}`);
 const SHY = '22222222-2222-4222-8222-222222222222'; /* in a group it wants to be asked in another way than this page's */
 const unused = [...PIPELINES]; /* what is said in a pipeline stays there */
 let model, parley, wire, browser, page;
@@ -268,6 +268,25 @@ test('each protocol has its own log, which goes on when one comes back to it', a
   await completed(2);
   assert.equal(model.asked('who is Ada?')[0].messages.filter(({ role }) => role === 'user').length, 2);
   assert.deepEqual(await kinds(), ['question', 'answer', 'question', 'answer']);
+});
+
+test('a new conversation changes what names it in its protocol, and nothing else', async () => {
+  const before = { language: 'en', conversation: 'of-eve', user: 'eve', pipeline: unused.pop(), sessionType: 'person' };
+  for (const [protocol, renewed] of Object.entries({ agent_engine: [], contact: [], langbot: [], yychat: ['conversation'], minimal: ['user'] })) {
+    await open({ ...before, protocol });
+    await ask('hello');
+    await completed();
+    page.once('dialog', (dialog) => dialog.accept());
+    await page.click('#new');
+    await page.waitForSelector('#welcome:not([hidden])');
+    await connected();
+    const after = await page.evaluate(() => JSON.parse(localStorage.getItem('parley.settings')));
+    assert.deepEqual(Object.keys(before).filter((name) => after[name] !== before[name]), renewed, protocol);
+    await ask('hello');
+    await completed();
+    assert.equal(model.asked('hello').at(-1).messages.filter(({ role }) => role === 'user').length, 1, protocol);
+    await page.close();
+  }
 });
 
 test('an answer goes on while another protocol is looked at', async () => {

@@ -152,6 +152,16 @@ test('the chat page says that a token is needed, and takes it', async () => {
   assert.equal(await page.evaluate(() => document.activeElement.name), 'user');
   await set('user', 'bob');
   await connected();
+  await page.fill('#question', 'hello');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.answer[data-state="completed"]');
+  await page.click('#new');
+  await page.getByText('This can’t begin anew: the user is the conversation, and the token is this user’s alone').waitFor();
+  await look(page, 'chat-one-conversation');
+  await page.reload();
+  await connected();
+  assert.equal(await page.locator('.answer[data-state="completed"]').count(), 1);
+  assert.equal(await page.evaluate(() => JSON.parse(localStorage.getItem('parley.settings')).user), 'bob');
   await set('token', '');
   await says('This server asks for a token: enter it in the settings.');
   await page.close();

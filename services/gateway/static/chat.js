@@ -320,10 +320,14 @@ function connectAnew() {
 }
 
 async function beginAnew() {
+  const { renews, tokenIsUser } = settings.protocol;
+  if (tokenIsUser && settings.values.token) {
+    toast(t('toastOneConversation'));
+    return;
+  }
   if (session.room && !await reset()) return;
   transcript.clear();
-  settings.set('conversation', newId());
-  settings.set('user', newId());
+  if (renews) settings.set(renews, newId());
   transcript.open(settings.name());
   open();
   showAll();
