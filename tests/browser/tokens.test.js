@@ -155,6 +155,7 @@ test('the chat page says that a token is needed, and takes it', async () => {
   await page.fill('#question', 'hello');
   await page.keyboard.press('Enter');
   await page.waitForSelector('.answer[data-state="completed"]');
+  await page.waitForFunction(() => !document.querySelector('.toast'));
   await page.click('#new');
   await page.getByText('This can’t begin anew: the user is the conversation, and the token is this user’s alone').waitFor();
   await look(page, 'chat-one-conversation');
