@@ -225,7 +225,7 @@ void gateway_stop(struct gateway *gateway)
     rooms_stop(gateway);
     for (struct chain *link = gateway->connections; link; link = link->next)
         connection_leave(OWNER_OF(link, struct connection, link));
-    while (gateway->in_flight) /* those whose cancellation was awaited */
+    while (gateway->in_flight) /* nobody follows them now, so their cancellation is awaited (turn.h) */
         cancel_settle(OWNER_OF(gateway->in_flight, struct turn, in_flight));
     uv_close((uv_handle_t *)&gateway->tick, NULL);
     uv_close((uv_handle_t *)&gateway->heartbeat, NULL);

@@ -41,7 +41,7 @@ static struct room *open_room(struct connection *connection, const char *key)
 
 static void close_room(struct room *room)
 {
-    while (room->turns) { /* only such as nobody reads any more */
+    while (room->turns) { /* only such as nobody follows: their cancellation is awaited */
         struct turn *turn = OWNER_OF(room->turns, struct turn, in_room);
         chain_remove(&turn->in_room);
         turn->room = NULL;
@@ -166,11 +166,20 @@ static bool shows_work(const Parley__Event *event)
     }
 }
 
+static bool has_listeners(const struct room *room)
+{
+    for (struct chain *link = room->members; link; link = link->next)
+        if (is_listening(OWNER_OF(link, struct connection, membership)))
+            return true;
+    return false;
+}
+
 struct turn *room_begin_turn(struct room *room, const Parley__Event *event)
 {
     bool valid = strlen(event->turn) == ID_SIZE - 1 && strlen(event->connection) == ID_SIZE - 1 &&
                  id_is_token(event->turn, ID_SIZE - 1) && id_is_token(event->connection, ID_SIZE - 1);
-    if (!shows_work(event) || !valid || (room->ended && recent_has(room->ended, event->turn)))
+    bool known = room->ended && recent_has(room->ended, event->turn);
+    if (!shows_work(event) || !valid || known || !has_listeners(room))
         return NULL;
     return turn_join(room->gateway, room, event->turn, event->connection);
 }

@@ -4,7 +4,8 @@
  * A turn that is asked in a room is followed by its asker from the beginning, and by all other members here as soon as
  * an agent has started; a member that comes later follows from the answer's beginning. A turn that was asked elsewhere
  * is begun here by the first sign of an agent at work on it; what was said before that is asked for as after any loss
- * (recover.h). What is said of a turn that has ended here does not begin it again. */
+ * (recover.h). What is said of a turn that has ended here does not begin it again, and while none of the members here
+ * has come in, none is begun: there is always one who follows it. */
 #ifndef PARLEY_ROOMS_H
 #define PARLEY_ROOMS_H
 
@@ -36,7 +37,8 @@ void room_end_turn(struct turn *turn);
 
 /* The event is no turn's, and is for all members: true. */
 bool room_take_event(struct room *room, const Parley__Event *event);
-/* Begins a turn that was asked elsewhere and that the event shows at work; NULL: it shows none. */
+/* Begins a turn that was asked elsewhere and that the event shows at work; NULL: it shows none, or nobody is here to
+ * follow it. */
 struct turn *room_begin_turn(struct room *room, const Parley__Event *event);
 
 /* No room's events come any more. */

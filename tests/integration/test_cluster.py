@@ -13,7 +13,7 @@ import pytest
 import websockets
 
 from client import connect as connect_agent, eventually
-from dialects import Contact, LangBot, Minimal, YYChat, check_answer, connect
+from dialects import OPTIONS, Contact, LangBot, Minimal, YYChat, check_answer, connect, url_of
 from model_server import say
 from stack import Stack, call as rest, sized
 
@@ -82,6 +82,38 @@ def test_a_group_answer_and_a_broadcast_reach_members_on_both(stack, model):
                 for member in (asking, near, far, person):
                     assert (await member.expect("broadcast"))["message"] == {"from": port}
     asyncio.run(scenario())
+
+
+def test_who_leaves_before_coming_in_leaves_no_answer_behind(stack, model):
+    """Until it has come in it is told nothing of what goes on, so nothing is kept for it either."""
+    model.script("ai_slow", say(["word "] * 200, delay=0.02))
+    first, second = stack.of("gateway")
+    routers = stack.of("router")
+
+    async def scenario():
+        async with connect(LangBot, first.port, pipeline="talk", session="group") as asking:
+            await asking.ask_only("ai_slow")
+            assert [(await asking.receive())["type"] for _ in range(2)] == ["user_message", "response"]
+            for router in routers:
+                router.freeze()
+            far = await websockets.connect(url_of(LangBot, second.port, pipeline="talk", session="group"), **OPTIONS)
+            had = ""
+            while had.count("word") < 50:
+                frame = await asking.receive()
+                had = frame["data"]["content"] if frame["type"] == "response" else had
+            assert not far.messages, "it is still outside"
+            await far.close()
+            for router in routers:
+                router.thaw()
+            await asking.collect_final()
+            await eventually(lambda: second.metric("parley_connections") == 0, what="it is gone")
+            assert second.metric("parley_answers_in_flight") == 0
+            await eventually(lambda: second.metric("parley_buffered_bytes") == 0, what="all is let go of")
+    try:
+        asyncio.run(scenario())
+    finally:
+        for router in routers:
+            router.thaw()
 
 
 def test_the_owners_broadcast_reaches_contacts_on_both(stack):
