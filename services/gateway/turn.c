@@ -250,9 +250,11 @@ void turn_fail(struct turn *turn, const char *reason)
     turn_changed(turn);
 }
 
-void turn_abandon(struct turn *turn, const char *reason)
+/* The same, and whoever might run it or start it is told not to: unless it is somebody's elsewhere. */
+static void abandon(struct turn *turn, const char *reason)
 {
-    withdraw_start(turn->gateway, turn->id, NULL, NULL);
+    if (turn->asker)
+        withdraw_start(turn->gateway, turn->id, NULL, NULL);
     turn_fail(turn, reason);
 }
 
@@ -336,17 +338,17 @@ void turn_take_news(struct turn *turn, enum answer_news news)
         if (has_room(turn))
             turn_changed(turn);
         else
-            turn_abandon(turn, "too many answers are under way here, please try again later");
+            abandon(turn, "too many answers are under way here, please try again later");
         break;
     case ANSWER_GAP:
         turn->has_gap = answer_has_gap(&turn->answer);
         recover_start(turn);
         break;
     case ANSWER_BROKEN:
-        turn_abandon(turn, "the answer could not be continued");
+        abandon(turn, "the answer could not be continued");
         break;
     case ANSWER_TOO_LARGE:
-        turn_abandon(turn, "the answer is too long");
+        abandon(turn, "the answer is too long");
         break;
     }
 }
@@ -364,11 +366,11 @@ void turn_tick(struct turn *turn, int64_t now_ms)
         if (now_ms >= turn->give_up_ms)
             cancel_settle(turn);
     } else if (turn->phase == TURN_ASKED && now_ms >= turn->give_up_ms) {
-        turn_abandon(turn, GATEWAY_UNAVAILABLE);
+        abandon(turn, GATEWAY_UNAVAILABLE);
     } else if (turn->phase == TURN_ACCEPTED && now_ms >= turn->give_up_ms) {
-        turn_abandon(turn, "nobody was free to answer in time, please try again");
+        abandon(turn, "nobody was free to answer in time, please try again");
     } else if (is_lost(turn, now_ms)) {
-        turn_abandon(turn, "the answer was interrupted and nobody went on with it");
+        abandon(turn, "the answer was interrupted and nobody went on with it");
     } else if (turn->phase != TURN_ASKED && now_ms - turn->inquired_ms >= turn->gateway->settings->turn_silence_ms) {
         turn->inquired_ms = now_ms;
         recover_start(turn);

@@ -93,8 +93,6 @@ void turn_cancelled(struct turn *turn);
 void turn_accepted(struct turn *turn, int64_t start_within_ms);
 /* Ends it with an error to all who follow. Don't touch the turn afterwards. */
 void turn_fail(struct turn *turn, const char *reason);
-/* The same, and whoever might run it or start it is told not to. */
-void turn_abandon(struct turn *turn, const char *reason);
 /* What the news of its answer ask for: waking followers, repairing a gap, giving up. Don't touch the turn afterwards.
  */
 void turn_take_news(struct turn *turn, enum answer_news news);

@@ -144,6 +144,22 @@ def test_all_sockets_of_a_user_get_the_answer(stack, model, user):
     run(stack, scenario, user)
 
 
+def test_a_gateway_that_gives_up_does_so_for_itself(stack, model, user):
+    """The answer is too long for one that only follows it; who asked for it elsewhere gets all of it."""
+    text = [f"word {number:03} " for number in range(200)]
+    model.script("too long", say(text, delay=0.005))
+    near, far = stack.gateway, stack.add("gateway", ANSWER_MAX_BYTES=1024)
+
+    async def scenario():
+        async with connect(Minimal, near.port, user=user) as asking, connect(Minimal, far.port, user=user) as other:
+            assert await asking.answer("too long") == "".join(text)
+            assert (await other.collect_final())[-1]["content"] == f"{FAILED}the answer is too long"
+            assert await other.answer("and on") == "You said: and on"
+            assert asking.text_of(await asking.collect_final()) == "You said: and on"
+    asyncio.run(scenario())
+    stack.remove(far)
+
+
 def test_the_token_is_passed_on_to_tools(stack, model, user):
     model.script("mine", *[call(("credential", {})), report_results()] * 2)
 
