@@ -55,9 +55,9 @@ static const char *origin_of(const struct connection *connection)
     return connection->client.origin[0] ? connection->client.origin : connection->client.id;
 }
 
-static char *text_or_empty(const char *text)
+static const char *user_of(const struct connection *connection)
 {
-    return (char *)(text ? text : "");
+    return connection->client.user ? connection->client.user : "";
 }
 
 static void on_written(void *arg, int err, uint64_t revision, bool duplicate)
@@ -76,7 +76,7 @@ static void write_record(struct session *session, const struct turn *turn)
     Parley__Session record = PARLEY__SESSION__INIT;
     record.connection = (char *)origin_of(connection);
     record.dialect = (char *)connection->dialect->name;
-    record.user = text_or_empty(connection->client.user);
+    record.user = (char *)user_of(connection);
     char conversation[ID_HASH_SIZE];
     if (turn) {
         const struct buf *name = &turn->request.conversation;
@@ -85,7 +85,8 @@ static void write_record(struct session *session, const struct turn *turn)
         record.turn = (char *)turn->id;
         record.mode = turn->request.mode;
         record.text = turn->request.text;
-        record.note = text_or_empty(turn->request.note);
+        const char *note = turn->request.note;
+        record.note = (ProtobufCBinaryData){.len = note ? strlen(note) : 0, .data = (uint8_t *)note};
         record.asked_ms = clock_wall_ms();
     }
     session->has_turn = turn;
@@ -107,9 +108,8 @@ static bool is_id(const char *text)
 /* Whether it is this client's: of this protocol, and of this user. */
 static bool is_own(const struct connection *connection, const Parley__Session *record)
 {
-    const char *user = connection->client.user ? connection->client.user : "";
     return is_id(record->connection) && strcmp(record->dialect, connection->dialect->name) == 0 &&
-           strcmp(record->user, user) == 0;
+           strcmp(record->user, user_of(connection)) == 0;
 }
 
 /* ---- Going on */
@@ -122,11 +122,12 @@ static bool is_old(const struct session *session, const Parley__Session *record)
 
 static void resume_turn(struct session *session, const Parley__Session *record)
 {
+    struct dialect_span note = gateway_text(&record->note);
     struct dialect_request request = {
         .kind = DIALECT_ASK,
         .mode = (uint8_t)record->mode,
         .text = record->text == DIALECT_WHOLE ? DIALECT_WHOLE : DIALECT_DELTAS,
-        .note = record->note[0] ? mem_strdup(record->note) : NULL,
+        .note = note.len > 0 ? mem_strndup(note.data, note.len) : NULL,
     };
     const struct turn_past past = {
         .id = record->turn,

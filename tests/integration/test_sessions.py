@@ -210,7 +210,8 @@ def test_a_cancel_stops_a_resumed_answer(stack, model):
     asyncio.run(scenario())
 
 
-def test_yychat_too(stack, model):
+@pytest.mark.parametrize("conversation", [None, "a\u007fb\u0085c"], ids=["its own", "a strange name"])
+def test_yychat_too(stack, model, conversation):
     model.script("long chat", say(TEXT, delay=0.01))
     url = f"ws://127.0.0.1:{stack.gateway.port}/ws/chat?parley=1"
 
@@ -218,7 +219,8 @@ def test_yychat_too(stack, model):
         first = await websockets.connect(url)
         assert json.loads(await first.recv())["type"] == "connection_established"
         token = json.loads(await first.recv())["resume"]
-        await first.send(json.dumps({"type": "text_message", "content": "long chat"}))
+        question = {"type": "text_message", "content": "long chat", "conversation_id": conversation}
+        await first.send(json.dumps(question))
         had = ""
         while len(had) < 50:
             frame = json.loads(await first.recv())
