@@ -24,10 +24,9 @@ typedef enum answer_news event_handler(struct turn *turn, const Parley__Event *e
 static enum answer_news on_accepted(struct turn *turn, const Parley__Event *event)
 {
     int64_t within_ms = event->accepted->start_deadline_ms - clock_wall_ms();
-    int64_t most_ms = 24 * 3600 * (int64_t)1000;
     if (within_ms <= 0) /* it lay ahead of the router when that accepted: our clocks differ */
         within_ms = turn->gateway->settings->command_timeout_ms;
-    turn_accepted(turn, within_ms > most_ms ? most_ms : within_ms);
+    turn_accepted(turn, within_ms);
     answer_number(&turn->answer, event->accepted->message_id, clock_wall_ms()); /* should Started be lost */
     answer_set_apology(&turn->answer, event->accepted->apology.data, event->accepted->apology.len);
     return ANSWER_KNOWN;

@@ -20,9 +20,10 @@ struct session {
     struct gateway *gateway;
     struct connection *connection; /* NULL: gone */
     char token[ID_TOKEN_MAX + 1];
-    uint64_t offset; /* what the client has of the answer that it goes on with */
-    bool has_turn;   /* its record may name one */
-    bool confirming; /* the next pong shows that the end was received */
+    uint64_t offset;                 /* what the client has of the answer that it goes on with */
+    char turn[ID_SIZE];              /* that its record may name; empty: none */
+    char conversation[ID_HASH_SIZE]; /* the turn's */
+    bool confirming;                 /* the next pong shows that the end was received */
 };
 
 static void make_token(struct session *session)
@@ -69,27 +70,32 @@ static void on_written(void *arg, int err, uint64_t revision, bool duplicate)
         log_warning("a session could not be kept", LOG_ERR(err));
 }
 
-/* `turn` NULL: none. */
-static void write_record(struct session *session, const struct turn *turn)
+static void set_turn(struct session *session, const char *turn, const char *conversation)
+{
+    snprintf(session->turn, sizeof session->turn, "%s", turn);
+    snprintf(session->conversation, sizeof session->conversation, "%s", conversation);
+}
+
+/* `turn`: the session's; NULL: there is none any more. */
+static void write_record(struct session *session, const struct turn *turn, int64_t start_deadline_ms)
 {
     const struct connection *connection = session->connection;
     Parley__Session record = PARLEY__SESSION__INIT;
     record.connection = (char *)origin_of(connection);
     record.dialect = (char *)connection->dialect->name;
     record.user = (char *)user_of(connection);
-    char conversation[ID_HASH_SIZE];
     if (turn) {
-        const struct buf *name = &turn->request.conversation;
-        id_hash(name->data, name->len, conversation);
-        record.conversation = conversation;
-        record.turn = (char *)turn->id;
+        record.conversation = session->conversation;
+        record.turn = session->turn;
         record.mode = turn->request.mode;
         record.text = turn->request.text;
         const char *note = turn->request.note;
         record.note = (ProtobufCBinaryData){.len = note ? strlen(note) : 0, .data = (uint8_t *)note};
         record.asked_ms = clock_wall_ms();
+        record.start_deadline_ms = start_deadline_ms;
+    } else {
+        set_turn(session, "", "");
     }
-    session->has_turn = turn;
     session->confirming = false;
     char key[ID_HASH_SIZE];
     make_key(session, key);
@@ -117,7 +123,17 @@ static bool is_own(const struct connection *connection, const Parley__Session *r
 /* Whether the turn's record would be kept no more, had it not been written since. */
 static bool is_old(const struct session *session, const Parley__Session *record)
 {
-    return clock_wall_ms() - record->asked_ms > session->gateway->service->common.turns_max_age_seconds * 1000;
+    bool waited = record->start_deadline_ms > record->asked_ms;
+    int64_t began_ms = waited ? record->start_deadline_ms : record->asked_ms; /* at the latest */
+    return clock_wall_ms() - began_ms > session->gateway->service->common.turns_max_age_seconds * 1000;
+}
+
+/* At the least as long as an agent may be silent: it may be at work, and has to be found first. */
+static int64_t start_within_ms(const struct session *session, const Parley__Session *record)
+{
+    int64_t left_ms = record->start_deadline_ms - clock_wall_ms();
+    int64_t least_ms = session->gateway->settings->turn_lost_timeout_ms;
+    return left_ms > least_ms ? left_ms : least_ms;
 }
 
 static void resume_turn(struct session *session, const Parley__Session *record)
@@ -133,9 +149,10 @@ static void resume_turn(struct session *session, const Parley__Session *record)
         .id = record->turn,
         .conversation = id_is_token_text(record->conversation) ? record->conversation : "",
         .aged = is_old(session, record),
+        .start_within_ms = start_within_ms(session, record),
         .from = session->offset,
     };
-    session->has_turn = true;
+    set_turn(session, past.id, past.conversation);
     turn_resume(session->connection, &request, &past);
     dialect_request_deinit(&request);
 }
@@ -228,14 +245,28 @@ void session_close(struct connection *connection)
 
 void session_asked(struct connection *connection, const struct turn *turn)
 {
-    if (connection->session)
-        write_record(connection->session, turn);
+    struct session *session = connection->session;
+    if (!session)
+        return;
+    char conversation[ID_HASH_SIZE];
+    id_hash(turn->request.conversation.data, turn->request.conversation.len, conversation);
+    set_turn(session, turn->id, conversation);
+    write_record(session, turn, 0);
+}
+
+/* What starts sooner than anybody gives it up needs no deadline. */
+void session_accepted(struct connection *connection, const struct turn *turn, int64_t start_within_ms)
+{
+    struct session *session = connection->session;
+    bool waits = start_within_ms > connection->gateway->settings->turn_lost_timeout_ms;
+    if (session && waits && strcmp(session->turn, turn->id) == 0)
+        write_record(session, turn, clock_wall_ms() + start_within_ms);
 }
 
 void session_told_end(struct connection *connection)
 {
     struct session *session = connection->session;
-    if (!session || !session->has_turn || connection->running > 0)
+    if (!session || !session->turn[0] || connection->running > 0)
         return;
     session->confirming = true;
     connection_ping(connection);
@@ -244,13 +275,13 @@ void session_told_end(struct connection *connection)
 void session_ponged(struct connection *connection)
 {
     if (connection->session && connection->session->confirming)
-        write_record(connection->session, NULL);
+        write_record(connection->session, NULL, 0);
 }
 
 void session_cancelled(struct connection *connection)
 {
-    if (connection->session && connection->session->has_turn)
-        write_record(connection->session, NULL);
+    if (connection->session && connection->session->turn[0])
+        write_record(connection->session, NULL, 0);
 }
 
 void session_free_all(struct gateway *gateway)

@@ -26,6 +26,8 @@ void session_open(struct connection *connection, const struct web_head *head);
 void session_close(struct connection *connection);
 /* The turn has been asked for; its question is still there. */
 void session_asked(struct connection *connection, const struct turn *turn);
+/* It has been accepted: an agent has to start within so many milliseconds. */
+void session_accepted(struct connection *connection, const struct turn *turn, int64_t start_within_ms);
 /* An answer's end has been written. */
 void session_told_end(struct connection *connection);
 /* A pong has come. */

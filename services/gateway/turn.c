@@ -16,7 +16,8 @@
 #include <string.h>
 
 /* Clocks differ a little between machines, and an agent's first event takes its time. */
-#define START_GRACE_MS 1000
+#define START_GRACE_MS      1000
+#define START_WITHIN_MAX_MS (24 * 3600 * (int64_t)1000)
 
 static struct turn *make_turn(struct gateway *gateway, const char *id, const char *connection)
 {
@@ -126,14 +127,15 @@ static void change_asker(struct turn *turn, struct connection *connection)
         connection_answer_ended(before);
 }
 
-static struct turn *begin_again(struct connection *connection, const char *id, struct dialect_request *request)
+static struct turn *begin_again(struct connection *connection, const struct turn_past *past,
+                                struct dialect_request *request)
 {
-    struct turn *turn = make_turn(connection->gateway, id, connection->client.id);
+    struct turn *turn = make_turn(connection->gateway, past->id, connection->client.id);
     turn->request = *request;
     *request = (struct dialect_request){0};
     turn->uncounted = true;
     take_off(turn);
-    turn->phase = TURN_STARTED;
+    turn_accepted(turn, past->start_within_ms);
     return turn;
 }
 
@@ -141,7 +143,7 @@ void turn_resume(struct connection *connection, struct dialect_request *request,
 {
     struct turn *turn = turn_find(connection->gateway, past->id);
     if (!turn)
-        turn = begin_again(connection, past->id, request);
+        turn = begin_again(connection, past, request);
     turn->aged = past->aged;
     snprintf(turn->conversation, sizeof turn->conversation, "%s", past->conversation);
     if (!turn->cancel)
@@ -304,8 +306,11 @@ void turn_accepted(struct turn *turn, int64_t start_within_ms)
 {
     if (turn->phase != TURN_ASKED)
         return;
+    int64_t within_ms = start_within_ms < START_WITHIN_MAX_MS ? start_within_ms : START_WITHIN_MAX_MS;
     turn->phase = TURN_ACCEPTED;
-    turn->give_up_ms = clock_monotonic_ms() + start_within_ms + START_GRACE_MS;
+    turn->give_up_ms = clock_monotonic_ms() + within_ms + START_GRACE_MS;
+    if (turn->asker)
+        session_accepted(turn->asker, turn, within_ms);
 }
 
 /* Whether all answers together still are not too much, or this one has ended anyway. */

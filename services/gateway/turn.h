@@ -7,7 +7,8 @@
  *                           v                    v                                    v  lost for too long
  *                         ENDED <----------------+------------------------------------+
  *
- * One that was asked elsewhere is begun as ASKED and is STARTED at once (rooms.h).
+ * One that was asked elsewhere is begun as ASKED and is STARTED at once (rooms.h); one that a client comes back to is
+ * begun as ACCEPTED, until an agent is heard of.
  *
  * While in flight (ASKED to STARTED) it is found by its id. Once ended it lives as long as a follower has not been sent
  * all of it. A turn that nobody follows is forgotten here, and runs on: unless its cancellation is awaited. */
@@ -81,7 +82,8 @@ struct turn_past {
     const char *id;
     const char *conversation; /* the key, or empty */
     bool aged;
-    uint64_t from; /* the client has so many bytes of the answer */
+    int64_t start_within_ms; /* if no agent has started, it has as long as this */
+    uint64_t from;           /* the client has so many bytes of the answer */
 };
 /* The connection goes on with it. Takes the request, where the turn is not in flight here. */
 void turn_resume(struct connection *connection, struct dialect_request *request, const struct turn_past *past);

@@ -256,15 +256,22 @@ async def forget(bus, bucket):
     assert json.loads(await bus.request(f"$JS.API.STREAM.PURGE.KV_{bucket}", b""))["success"]
 
 
+def record_of(token):
+    return f"$KV.parley_sessions.{key_of(token)}"
+
+
+async def read_session(bus, token):
+    stored = json.loads(await bus.request(
+        "$JS.API.STREAM.MSG.GET.KV_parley_sessions", json.dumps({"last_by_subj": record_of(token)}).encode()))
+    return messages.Session.FromString(base64.b64decode(stored.get("message", {}).get("data", "")))
+
+
 async def make_old(bus, token):
     """As if a session's last question had been asked an hour ago."""
-    key = f"$KV.parley_sessions.{key_of(token)}"
-    stored = json.loads(await bus.request(
-        "$JS.API.STREAM.MSG.GET.KV_parley_sessions", json.dumps({"last_by_subj": key}).encode()))
-    session = messages.Session.FromString(base64.b64decode(stored["message"]["data"]))
+    session = await read_session(bus, token)
     assert abs(session.asked_ms / 1000 - time.time()) < 300
     session.asked_ms -= 3600 * 1000
-    await bus.request(key, session.SerializeToString())
+    await bus.request(record_of(token), session.SerializeToString())
 
 
 def test_it_is_kept_longer_than_a_turn(stack, model):
@@ -314,6 +321,49 @@ def test_an_answer_that_ended_unread_long_ago(stack, model, kept, old):
             await page.ask("and now")
             assert await page.read() == "stream_end"
     asyncio.run(scenario())
+
+
+LOST_MS = 1500
+
+
+async def leave_it_waiting(stack, page, is_kept):
+    """Asks what nobody is there to answer, and comes again, to another gateway, when it is in the session's record."""
+    async with Bus(stack.broker.port) as bus:
+        await page.ask("is anybody there")
+        while not is_kept(await read_session(bus, page.token)):
+            await asyncio.sleep(0.02)
+    await page.vanish()
+    assert (await page.open(stack.of("gateway")[1]))["resumed"] is True
+
+
+def test_a_question_may_wait_longer_than_an_answer_may_be_silent(model):
+    with Stack(model=model, TURN_SILENCE_MS=300, TURN_LOST_TIMEOUT_MS=LOST_MS, TURN_START_TIMEOUT_MS=60000) as stack:
+        stack.start(router=1, gateway=2)
+
+        async def scenario():
+            async with tab(stack.gateway) as page:
+                await leave_it_waiting(stack, page, lambda record: record.start_deadline_ms > 0)
+                until = time.monotonic() + 2 * LOST_MS / 1000
+                while time.monotonic() < until:
+                    assert await page.is_quiet()
+                    await asyncio.sleep(0.1)
+                await asyncio.to_thread(stack.add, "agent")
+                assert await page.read() == "stream_end"
+                assert page.text == "You said: is anybody there"
+        asyncio.run(scenario())
+
+
+def test_a_question_that_waited_too_long(model):
+    with Stack(model=model, TURN_SILENCE_MS=300, TURN_LOST_TIMEOUT_MS=LOST_MS, TURN_START_TIMEOUT_MS=500) as stack:
+        stack.start(router=1, gateway=2)
+
+        async def scenario():
+            async with tab(stack.gateway) as page:
+                await leave_it_waiting(stack, page, lambda record: record.turn)
+                while (frame := await page.receive())["type"] != "error":
+                    pass
+                assert "nobody was free to answer in time" in frame["error"]
+        asyncio.run(scenario())
 
 
 async def try_later(gateway, page):
