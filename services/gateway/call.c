@@ -46,16 +46,9 @@ static void tell_result(struct connection *connection, const struct dialect_requ
     connection_tell(connection, &occasion);
 }
 
-static void unlink_call(struct call *call)
-{
-    struct call **at = &call->connection->calls;
-    while (*at != call)
-        at = &(*at)->next;
-    *at = call->next;
-}
-
 static void free_call(struct call *call)
 {
+    chain_remove(&call->link);
     dialect_request_deinit(&call->request);
     free(call);
 }
@@ -65,7 +58,6 @@ static void on_result(void *arg, int err, const struct bus_message *reply)
     struct call *call = arg;
     struct connection *connection = call->connection;
     struct gateway *gateway = connection->gateway;
-    unlink_call(call);
     Parley__ToolResult *result = NULL;
     if (!err)
         err = wire_unpack(gateway->arena, &parley__tool_result__descriptor, reply->data, reply->len, &result);
@@ -84,23 +76,10 @@ static int send_call(struct call *call)
 {
     struct gateway *gateway = call->connection->gateway;
     int64_t timeout_ms = gateway->settings->tool_call_timeout_ms;
-    if (!gateway_reachable(gateway))
-        return ERR_DISCONNECTED;
     struct buf packed = {0};
     uplink_pack_call(call, &call->request, clock_wall_ms() + timeout_ms, &packed);
-    struct trace_headers headers;
-    int err = bus_request(gateway->service->bus, SUBJECT_COMMAND_CALL_TOOL, trace_headers(&call->trace, &headers),
-                          &packed, timeout_ms + REPLY_GRACE_MS, on_result, call, &call->waiting);
-    buf_deinit(&packed);
-    return err;
-}
-
-static size_t count_calls(const struct connection *connection)
-{
-    size_t count = 0;
-    for (const struct call *call = connection->calls; call; call = call->next)
-        count++;
-    return count;
+    return gateway_request(gateway, SUBJECT_COMMAND_CALL_TOOL, &call->trace, &packed, timeout_ms + REPLY_GRACE_MS,
+                           on_result, call, &call->waiting);
 }
 
 /* Why it can't be called now; NULL: it can. */
@@ -108,7 +87,7 @@ static const char *objection(const struct connection *connection)
 {
     if (gateway_draining(connection->gateway))
         return GATEWAY_CLOSING;
-    if (count_calls(connection) >= (size_t)connection->gateway->settings->max_questions)
+    if (chain_count(connection->calls) >= (size_t)connection->gateway->settings->max_questions)
         return "too many tool calls are running on this connection";
     return NULL;
 }
@@ -144,15 +123,13 @@ void call_start(struct connection *connection, const char *id, struct dialect_re
         return;
     }
     buf_deinit(&call->request.arguments); /* on their way */
-    call->next = connection->calls;
-    connection->calls = call;
+    chain_add(&connection->calls, &call->link);
 }
 
 void call_stop_all(struct connection *connection)
 {
     while (connection->calls) {
-        struct call *call = connection->calls;
-        connection->calls = call->next;
+        struct call *call = OWNER_OF(connection->calls, struct call, link);
         bus_request_cancel(&call->waiting);
         uplink_cancel_call(connection->gateway, call->id);
         free_call(call);

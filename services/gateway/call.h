@@ -6,7 +6,7 @@
 #include "connection.h"
 
 struct call {
-    struct call *next; /* of the connection */
+    struct chain link; /* of the connection */
     struct connection *connection;
     char id[ID_SIZE];
     struct trace trace;

@@ -30,4 +30,12 @@ static inline void chain_remove(struct chain *link)
     link->at = NULL;
 }
 
+static inline size_t chain_count(const struct chain *list)
+{
+    size_t count = 0;
+    for (; list; list = list->next)
+        count++;
+    return count;
+}
+
 #endif

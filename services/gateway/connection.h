@@ -8,9 +8,7 @@
 #include "outbox.h"
 #include "web.h"
 
-struct call;
 struct cancel;
-struct contact_request;
 struct held;
 struct join;
 struct room;
@@ -39,9 +37,9 @@ struct connection {
     uint32_t waiting_count;
     uint32_t running; /* asked, and not yet ended */
     bool taking_up;
-    struct call *calls;    /* tool calls under way */
-    struct cancel *cancel; /* a cancel that is not yet answered; NULL: none */
-    struct contact_request *contacts;
+    struct chain *calls;           /* tool calls under way */
+    struct cancel *cancel;         /* a cancel that is not yet answered; NULL: none */
+    struct chain *contacts;        /* contact requests under way */
     struct status_request *status; /* NULL: none under way */
 
     double connected_at; /* Unix seconds */

@@ -11,20 +11,12 @@
 #include <string.h>
 
 struct contact_request {
-    struct contact_request *next; /* of the connection */
+    struct chain link; /* of the connection */
     struct connection *connection;
     char id[ID_SIZE];
     struct trace trace;
     struct bus_request *waiting;
 };
-
-static void unlink_request(struct contact_request *request)
-{
-    struct contact_request **at = &request->connection->contacts;
-    while (*at != request)
-        at = &(*at)->next;
-    *at = request->next;
-}
 
 static void tell_failure(struct connection *connection, const void *reason, size_t len)
 {
@@ -37,7 +29,7 @@ static void on_stored(void *arg, int err, const struct bus_message *reply)
     struct connection *connection = request->connection;
     struct gateway *gateway = connection->gateway;
     Parley__ContactStored *stored = NULL;
-    unlink_request(request);
+    chain_remove(&request->link);
     if (!err)
         err = wire_unpack(gateway->arena, &parley__contact_stored__descriptor, reply->data, reply->len, &stored);
     if (err) {
@@ -55,33 +47,20 @@ static void on_stored(void *arg, int err, const struct bus_message *reply)
     gateway_check_drained(gateway);
 }
 
-static size_t count_requests(const struct connection *connection)
-{
-    size_t count = 0;
-    for (const struct contact_request *request = connection->contacts; request; request = request->next)
-        count++;
-    return count;
-}
-
 static int send_request(struct contact_request *request, const struct dialect_request *asked)
 {
     struct gateway *gateway = request->connection->gateway;
-    if (!gateway_reachable(gateway))
-        return ERR_DISCONNECTED;
     struct buf packed = {0};
     uplink_pack_contact(request->connection, request->id, asked, &packed);
     log_debug("contact request sent", LOG_TEXT("connection", request->connection->client.id),
               LOG_TEXT("request", request->id), LOG_TRACE(&request->trace));
-    struct trace_headers headers;
-    int err = bus_request(gateway->service->bus, SUBJECT_COMMAND_CONTACT, trace_headers(&request->trace, &headers),
-                          &packed, gateway->settings->command_timeout_ms, on_stored, request, &request->waiting);
-    buf_deinit(&packed);
-    return err;
+    return gateway_request(gateway, SUBJECT_COMMAND_CONTACT, &request->trace, &packed,
+                           gateway->settings->command_timeout_ms, on_stored, request, &request->waiting);
 }
 
 void contact_request_start(struct connection *connection, const char *id, const struct dialect_request *request)
 {
-    if (count_requests(connection) >= (size_t)connection->gateway->settings->max_questions) {
+    if (chain_count(connection->contacts) >= (size_t)connection->gateway->settings->max_questions) {
         static const char reason[] = "too many requests are waiting on this connection";
         tell_failure(connection, reason, sizeof reason - 1);
         return;
@@ -97,15 +76,14 @@ void contact_request_start(struct connection *connection, const char *id, const 
         free(contact);
         return;
     }
-    contact->next = connection->contacts;
-    connection->contacts = contact;
+    chain_add(&connection->contacts, &contact->link);
 }
 
 void contact_request_stop_all(struct connection *connection)
 {
     while (connection->contacts) {
-        struct contact_request *request = connection->contacts;
-        connection->contacts = request->next;
+        struct contact_request *request = OWNER_OF(connection->contacts, struct contact_request, link);
+        chain_remove(&request->link);
         bus_request_cancel(&request->waiting);
         free(request);
     }

@@ -68,6 +68,18 @@ bool gateway_reachable(const struct gateway *gateway)
     return gateway->events && bus_connected(gateway->service->bus);
 }
 
+int gateway_request(struct gateway *gateway, const char *subject, const struct trace *trace, struct buf *packed,
+                    int64_t timeout_ms, bus_reply_handler *done, void *arg, struct bus_request **request)
+{
+    if (!gateway_reachable(gateway)) {
+        buf_deinit(packed);
+        return ERR_DISCONNECTED;
+    }
+    struct trace_headers headers;
+    return bus_request(gateway->service->bus, subject, trace_headers(trace, &headers), packed, timeout_ms, done, arg,
+                       request);
+}
+
 static void subscribe(struct gateway *gateway)
 {
     struct bus *bus = gateway->service->bus;

@@ -85,6 +85,9 @@ bool gateway_draining(const struct gateway *gateway);
 
 /* Connected to the broker, and made subscriptions there. */
 bool gateway_reachable(const struct gateway *gateway);
+/* bus_request() with the trace in its headers; takes what `packed` holds. ERR_DISCONNECTED also where not reachable. */
+int gateway_request(struct gateway *gateway, const char *subject, const struct trace *trace, struct buf *packed,
+                    int64_t timeout_ms, bus_reply_handler *done, void *arg, struct bus_request **request) MUST_CHECK;
 
 /* What another service says is text; empty where it is not UTF-8. Lent like the message. */
 struct dialect_span gateway_text(const ProtobufCBinaryData *data);

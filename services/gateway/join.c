@@ -83,14 +83,9 @@ void join_start(struct connection *connection, const char *pipeline)
     connection->join = join;
     held_begin(connection);
     struct buf packed = {0};
-    struct trace_headers headers;
     uplink_pack_find_pipeline(pipeline, &packed);
-    int err =
-        gateway_reachable(gateway)
-            ? bus_request(gateway->service->bus, SUBJECT_COMMAND_FIND_PIPELINE, trace_headers(&join->trace, &headers),
-                          &packed, gateway->settings->command_timeout_ms, on_found, join, &join->asking)
-            : ERR_DISCONNECTED;
-    buf_deinit(&packed);
+    int err = gateway_request(gateway, SUBJECT_COMMAND_FIND_PIPELINE, &join->trace, &packed,
+                              gateway->settings->command_timeout_ms, on_found, join, &join->asking);
     if (err)
         refuse(connection, DIALECT_JOIN_FAILED, GATEWAY_UNAVAILABLE, strlen(GATEWAY_UNAVAILABLE));
 }
