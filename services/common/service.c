@@ -44,7 +44,6 @@ struct service_state {
     uv_signal_t signals[SIGNAL_COUNT];
     uv_timer_t drain_timer;
     struct callback connected, drain, reload;
-    const char *not_ready; /* the service's own reason */
     struct metric *ready_metric;
     bool routed; /* the subscriptions stand at the broker */
     bool ready, draining;
@@ -69,7 +68,7 @@ static const char *reason_not_ready(void *arg)
     const char *reason = state->broker ? broker_watch_reason(state->broker) : NULL;
     if (!reason && state->broker && !state->routed)
         reason = "the subscriptions are being made";
-    return reason ? reason : state->not_ready;
+    return reason;
 }
 
 /* To be called after every change of what it depends on. */
@@ -80,14 +79,6 @@ static void update_ready(struct service_state *state)
         log_info("ready");
     state->ready = ready;
     metric_set(state->ready_metric, ready);
-}
-
-void service_set_not_ready(struct service *service, const char *reason)
-{
-    if (reason && !service->state->not_ready)
-        log_warning("not ready", LOG_TEXT("reason", reason));
-    service->state->not_ready = reason;
-    update_ready(service->state);
 }
 
 static void on_nobody(void *arg, int err, const struct bus_message *reply)

@@ -20,6 +20,8 @@
  * (the settings tables, for documentation) end in service_init(). A wrong argument or setting ends it with status 2 and
  * one line that names it; an operations port that can't be had with status 1.
  *
+ * /readyz answers 200 while the broker is connected, the store stands and nothing drains.
+ *
  * SIGTERM or SIGINT begins the drain: /readyz turns 503, the drain handler is called once; service_drained() or
  * DRAIN_SECONDS later the loop stops, and the process exits 0. A second signal stops it at once. SIGHUP calls the
  * reload handler. SIGPIPE is ignored. */
@@ -97,8 +99,5 @@ void service_on_reload(struct service *service, service_handler *handler, void *
 bool service_draining(const struct service *service);
 /* What has been published by now still leaves: service_deinit() flushes the bus. */
 void service_drained(struct service *service);
-/* /readyz answers 200 while the broker is connected, the store stands, nothing drains and no reason is set here.
- * `reason` is lent for ever; NULL: ready. */
-void service_set_not_ready(struct service *service, const char *reason);
 
 #endif
