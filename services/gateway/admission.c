@@ -32,7 +32,7 @@ bool admission_host_is_local(const char *header)
     return copy_host(header, host) && (strcasecmp(host, "localhost") == 0 || gateway_host_is_loopback(host));
 }
 
-bool admission_host_is_address(const char *header)
+static bool is_address(const char *header)
 {
     char host[64];
     unsigned char address[sizeof(struct in6_addr)];
@@ -57,8 +57,7 @@ bool admission_host_allowed(const char *host, const char *allowed, bool loopback
         return true;
     if (!allowed)
         return !loopback || admission_host_is_local(host);
-    return authenticated || admission_host_is_local(host) || admission_host_is_address(host) ||
-           origins_list_host(allowed, host);
+    return authenticated || admission_host_is_local(host) || is_address(host) || origins_list_host(allowed, host);
 }
 
 bool admission_origin_passes(const struct gateway *gateway, const struct web_head *head)

@@ -28,7 +28,5 @@ bool admission_host_allowed(const char *host, const char *allowed, bool loopback
 
 /* Whether a Host header names this machine: localhost or a loopback address, with any port. Pure. */
 bool admission_host_is_local(const char *header);
-/* Whether it is a numeric address, with any port. Pure. */
-bool admission_host_is_address(const char *header);
 
 #endif
