@@ -26,7 +26,7 @@ struct dialect_span {
 struct dialect_client {
     char id[ID_SIZE];
     char origin[ID_SIZE]; /* the id of the first connection of its session; empty: it is that itself */
-    bool extended;        /* asked for cancel and tool steps with ?parley=1 */
+    bool extended;        /* asked for what is beyond the originals, with ?parley=1 */
     uint8_t variant;      /* the dialect's own, such as a session type */
     char *name; /* the dialect's own, from the path: a user, a pipeline; NULL: none. Freed with the connection */
     char *user; /* whose credential it gave; NULL: none asked for, or none given yet. Freed with the connection */

@@ -50,8 +50,8 @@ void dialect_use_own_conversation(const struct dialect_message *message);
 /* A JSON string of `what` followed by a text of any content; a new reference. */
 json_t *dialect_sentence(const char *what, struct dialect_span text);
 
-/* The frames of the extension: tool steps, cancelled and sessions. False, and nothing said: for other occasions, and to
- * a client that has not asked for it. */
+/* The frames of the extension: tool steps, cancelled, noted and sessions. False, and nothing said: for other occasions,
+ * and to a client that has not asked for it. */
 bool dialect_encode_extension(const struct dialect_client *client, const struct dialect_occasion *occasion,
                               struct frames *out);
 

@@ -31,7 +31,7 @@ void held_add(struct connection *connection, const char *bytes, size_t len, bool
     size_t sum = held->bytes + len + COST;
     if (sum > (size_t)gateway->settings->message_size_limit + COST ||
         !budget_hold(&gateway->service->budget, &held->bytes, sum)) {
-        connection_close(connection, CLOSE_POLICY, "too much was sent before the greeting");
+        connection_close(connection, CLOSE_POLICY, "too much was sent before it could be read");
         return;
     }
     struct message *message = mem_alloc(sizeof *message);
