@@ -35,18 +35,10 @@ static void open_client(struct dialect_client *client, const struct dialect_cont
 /* ---- What a client says */
 
 /* `what` alone, or followed by a text of any content. */
-static void add_error(struct frames *out, double now, const char *what, const char *text, size_t len)
+static void add_error(struct frames *out, double now, const char *what, struct dialect_span text)
 {
-    struct buf message = {0};
-    buf_append_text(&message, what);
-    buf_append(&message, text, len);
-    struct buf *frame = frames_add(out);
-    buf_append_text(frame, "{\"type\":\"error\",\"error\":");
-    frames_append_text(frame, message.data, message.len);
-    buf_append_text(frame, ",\"timestamp\":");
-    frames_append_seconds(frame, now);
-    buf_append_char(frame, '}');
-    buf_deinit(&message);
+    json_t *error = dialect_sentence(what, text);
+    frames_add_json(out, json_pack("{s:s, s:o, s:f}", "type", "error", "error", error, "timestamp", now));
 }
 
 static void add_status(struct frames *out, double now, const char *type)
@@ -56,7 +48,7 @@ static void add_status(struct frames *out, double now, const char *type)
 
 static void refuse(const struct dialect_message *message, const char *what)
 {
-    add_error(message->out, message->context->now, what, "", 0);
+    add_error(message->out, message->context->now, what, dialect_span_of(""));
 }
 
 static void on_ping(const struct dialect_message *message)
@@ -129,7 +121,7 @@ static void decode(const struct dialect_client *client, const struct dialect_con
     struct dialect_span type = dialect_get_text(message.object, "type");
     struct dialect_span named = type.data ? type : dialect_span_of("None");
     if (!dialect_handle(&message, handlers, sizeof handlers / sizeof *handlers, type))
-        add_error(out, context->now, "Unknown message type: ", named.data, named.len);
+        add_error(out, context->now, "Unknown message type: ", named);
     json_decref(message.object);
 }
 
@@ -161,7 +153,7 @@ static void add_tool_result(const struct dialect_occasion *occasion, struct fram
 {
     json_t *result = NULL;
     if (json_parse(occasion->data.data, occasion->data.len, NULL, 0, &result) != ERR_NONE) {
-        add_error(out, occasion->now, "Tool call failed: its result can't be read", "", 0);
+        add_error(out, occasion->now, "Tool call failed: its result can't be read", dialect_span_of(""));
         return;
     }
     frames_add_json(out, json_pack("{s:s, s:o, s:o, s:f}", "type", "tool_result", "tool_name",
@@ -206,13 +198,13 @@ static void encode(const struct dialect_client *client, const struct dialect_occ
     case DIALECT_FAILED:
     case DIALECT_TOOL_FAILED:
     case DIALECT_REFUSED:
-        add_error(out, occasion->now, failure_of(occasion), occasion->reason.data, occasion->reason.len);
+        add_error(out, occasion->now, failure_of(occasion), occasion->reason);
         break;
     case DIALECT_TOOL_RESULT:
         add_tool_result(occasion, out);
         break;
     case DIALECT_TOOL_NOT_FOUND:
-        add_error(out, occasion->now, "Tool not found: ", occasion->tool.data, occasion->tool.len);
+        add_error(out, occasion->now, "Tool not found: ", occasion->tool);
         break;
     case DIALECT_CANCELLED:
     case DIALECT_CANCEL_DONE:
