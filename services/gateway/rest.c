@@ -74,7 +74,7 @@ static bool find_web_socket(const char *path, struct rest_route *out)
     return true;
 }
 
-static bool find_route(const char *path, struct rest_route *out, struct langbot_call *langbot)
+static bool find_route(const char *path, struct rest_route *out)
 {
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         if (strcmp(routes[i].path, path) == 0) {
@@ -82,7 +82,7 @@ static bool find_route(const char *path, struct rest_route *out, struct langbot_
             return true;
         }
     }
-    return rest_contact_find(path, out) || rest_langbot_find(path, out, langbot) || find_web_socket(path, out);
+    return rest_contact_find(path, out) || rest_langbot_find(path, out) || find_web_socket(path, out);
 }
 
 static bool is_method(const struct rest_route *route, const char *method)
@@ -95,10 +95,8 @@ void rest_handle(struct gateway *gateway, struct web_exchange *exchange, const s
 {
     const struct rest_request request = {head, body, len};
     struct rest_route route = {.failure = describe_failure};
-    struct langbot_call langbot = {0};
-    bool found = find_route(head->path, &route, &langbot);
+    bool found = find_route(head->path, &route);
     struct rest_call *call = rest_call_new(gateway, exchange, head, route.failure);
-    call->langbot = langbot;
     struct visit visit = {
         .kind = VISIT_CALL,
         .gateway = gateway,

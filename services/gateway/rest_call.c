@@ -1,6 +1,5 @@
 #include "rest_call.h"
 
-#include "command.pb-c.h"
 #include "json.h"
 #include "log.h"
 #include "mem.h"
@@ -8,6 +7,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+static void free_call(struct rest_call *call)
+{
+    free(call->kept);
+    free(call);
+}
 
 static void on_ended(void *arg, bool gone)
 {
@@ -17,7 +22,7 @@ static void on_ended(void *arg, bool gone)
     if (!call->gather)
         return; /* a router will answer, or the bus ends */
     stats_forget(&call->gather);
-    free(call);
+    free_call(call);
 }
 
 struct rest_call *rest_call_new(struct gateway *gateway, struct web_exchange *exchange, const struct web_head *head,
@@ -43,7 +48,7 @@ static void respond(struct rest_call *call, int status, const char *const *heade
     }
     if (json)
         buf_deinit(json);
-    free(call);
+    free_call(call);
 }
 
 static void respond_value(struct rest_call *call, int status, const char *const *headers, json_t *value)
@@ -99,7 +104,7 @@ static void on_reply(void *arg, int err, const struct bus_message *reply)
 /* The web has ended before the bus, so its client has gone. */
 static void forget(void *arg)
 {
-    free(arg);
+    free_call(arg);
 }
 
 void rest_call_ask(struct rest_call *call, const char *subject, struct buf *packed,
@@ -122,25 +127,15 @@ bool rest_call_unpack(struct rest_call *call, const struct bus_message *reply,
     return !err;
 }
 
-bool rest_call_is_done(struct rest_call *call, const struct bus_message *reply)
+bool rest_call_has_failed(struct rest_call *call, const ProtobufCBinaryData *failure)
 {
-    Parley__Done *done;
-    if (!rest_call_unpack(call, reply, &parley__done__descriptor, &done))
+    if (failure->len == 0)
         return false;
-    return !rest_call_has_failed(call, done->no_pipeline, &done->failure);
-}
-
-bool rest_call_has_failed(struct rest_call *call, bool no_pipeline, const ProtobufCBinaryData *failure)
-{
-    if (no_pipeline) {
-        rest_call_fail(call, 404, LANGBOT_UNKNOWN_PIPELINE);
-    } else if (failure->len > 0) {
-        struct buf reason = {0};
-        utf8_append_repaired(&reason, (const char *)failure->data, failure->len);
-        rest_call_fail(call, 503, reason.data);
-        buf_deinit(&reason);
-    }
-    return no_pipeline || failure->len > 0;
+    struct buf reason = {0};
+    utf8_append_repaired(&reason, (const char *)failure->data, failure->len);
+    rest_call_fail(call, 503, reason.data);
+    buf_deinit(&reason);
+    return true;
 }
 
 void rest_call_gather(struct rest_call *call, const struct dialect *dialect, bool connections, stats_done *done)

@@ -3,7 +3,6 @@
 #ifndef PARLEY_REST_CALL_H
 #define PARLEY_REST_CALL_H
 
-#include "dialect_rest.h"
 #include "gateway.h"
 #include "stats.h"
 #include "web.h"
@@ -15,7 +14,7 @@ struct rest_call {
     struct trace trace;
     struct gather *gather; /* NULL: none under way */
     void (*replied)(struct rest_call *call, const struct bus_message *reply);
-    struct langbot_call langbot; /* what it is, where it is one of those */
+    void *kept; /* what its handler has to know again later; NULL: nothing. Freed with the call */
 };
 
 /* What was sent; lent until the handler returns. */
@@ -50,10 +49,8 @@ void rest_call_ask(struct rest_call *call, const char *subject, struct buf *pack
 /* For `replied`: unpacks the answer into the gateway's arena; false: it can't be read, and the call has failed. */
 bool rest_call_unpack(struct rest_call *call, const struct bus_message *reply,
                       const ProtobufCMessageDescriptor *descriptor, void *out_message) MUST_CHECK;
-/* Whether an answer says that there is no such pipeline (404) or that it failed (503): then the call has failed so. */
-bool rest_call_has_failed(struct rest_call *call, bool no_pipeline, const ProtobufCBinaryData *failure) MUST_CHECK;
-/* For a Done: false: it says that nothing was done, and the call has failed, with 404 where there is no pipeline. */
-bool rest_call_is_done(struct rest_call *call, const struct bus_message *reply) MUST_CHECK;
+/* Whether an answer says that it failed: then the call has failed so, with 503. */
+bool rest_call_has_failed(struct rest_call *call, const ProtobufCBinaryData *failure) MUST_CHECK;
 /* Gathers statistics of a dialect; `done` gets them, and the call as its argument. */
 void rest_call_gather(struct rest_call *call, const struct dialect *dialect, bool connections, stats_done *done);
 

@@ -36,7 +36,7 @@ static void on_page(struct rest_call *call, const struct bus_message *reply)
 {
     Parley__ContactPage *page;
     if (!rest_call_unpack(call, reply, &parley__contact_page__descriptor, &page) ||
-        rest_call_has_failed(call, false, &page->failure))
+        rest_call_has_failed(call, &page->failure))
         return;
     struct contact_listed *list = mem_alloc((page->n_contacts + 1) * sizeof *list);
     fill_list(list, page);
@@ -82,7 +82,7 @@ static void on_deleted(struct rest_call *call, const struct bus_message *reply)
 {
     Parley__ContactDeleted *deleted;
     if (!rest_call_unpack(call, reply, &parley__contact_deleted__descriptor, &deleted) ||
-        rest_call_has_failed(call, false, &deleted->failure))
+        rest_call_has_failed(call, &deleted->failure))
         return;
     if (deleted->not_found)
         rest_call_fail(call, 404, "Not found");
@@ -126,7 +126,8 @@ bool rest_contact_find(const char *path, struct rest_route *route)
 
 static void on_broadcast(struct rest_call *call, const struct bus_message *reply)
 {
-    if (rest_call_is_done(call, reply))
+    Parley__Done *done;
+    if (rest_call_unpack(call, reply, &parley__done__descriptor, &done) && !rest_call_has_failed(call, &done->failure))
         rest_call_respond(call, 200, json_pack("{s:s}", "status", "sent"));
 }
 

@@ -8,6 +8,14 @@
 
 #include <stdlib.h>
 
+/* Whether an answer says that nothing was done: then the call has failed, with 404 where there is no pipeline. */
+static bool has_failed(struct rest_call *call, bool no_pipeline, const ProtobufCBinaryData *failure)
+{
+    if (no_pipeline)
+        rest_call_fail(call, 404, LANGBOT_UNKNOWN_PIPELINE);
+    return no_pipeline || rest_call_has_failed(call, failure);
+}
+
 /* ---- Messages */
 
 static size_t list_turn(const Parley__ConversationTurn *turn, struct langbot_message *out)
@@ -55,7 +63,7 @@ static void on_history(struct rest_call *call, const struct bus_message *reply)
 {
     Parley__HistoryReply *history;
     if (!rest_call_unpack(call, reply, &parley__history_reply__descriptor, &history) ||
-        rest_call_has_failed(call, history->no_pipeline, &history->failure))
+        has_failed(call, history->no_pipeline, &history->failure))
         return;
     struct buf packed = {0}; /* the arena is about to be used again */
     buf_append(&packed, history->conversation.data, history->conversation.len);
@@ -72,49 +80,57 @@ static void on_history(struct rest_call *call, const struct bus_message *reply)
 
 /* ---- Reset, broadcast, connections */
 
+static bool is_done(struct rest_call *call, const struct bus_message *reply)
+{
+    Parley__Done *done;
+    return rest_call_unpack(call, reply, &parley__done__descriptor, &done) &&
+           !has_failed(call, done->no_pipeline, &done->failure);
+}
+
 static void on_reset(struct rest_call *call, const struct bus_message *reply)
 {
-    if (rest_call_is_done(call, reply))
+    if (is_done(call, reply))
         rest_call_respond(call, 200, langbot_reply_done(LANGBOT_RESET));
 }
 
 static void on_broadcast(struct rest_call *call, const struct bus_message *reply)
 {
-    if (rest_call_is_done(call, reply))
+    if (is_done(call, reply))
         rest_call_respond(call, 200, langbot_reply_done(LANGBOT_BROADCAST));
 }
 
 static void on_connections(void *arg, const struct stats *stats)
 {
     struct rest_call *call = arg;
-    rest_call_respond(call, 200, langbot_reply_connections(stats->list, stats->count, call->langbot.pipeline));
+    rest_call_respond(call, 200, langbot_reply_connections(stats->list, stats->count, call->kept));
 }
 
 static void on_pipeline_found(struct rest_call *call, const struct bus_message *reply)
 {
-    if (rest_call_is_done(call, reply))
+    if (is_done(call, reply))
         rest_call_gather(call, &dialect_langbot, true, on_connections);
 }
 
 /* ---- The calls */
 
-static void get_connections(struct rest_call *call)
+static void get_connections(struct rest_call *call, const char *pipeline)
 {
     struct buf packed = {0};
-    uplink_pack_find_pipeline(call->langbot.pipeline, &packed);
+    call->kept = mem_strdup(pipeline);
+    uplink_pack_find_pipeline(pipeline, &packed);
     rest_call_ask(call, SUBJECT_COMMAND_FIND_PIPELINE, &packed, on_pipeline_found);
 }
 
-static void send_broadcast(struct rest_call *call, const struct rest_request *request)
+static void send_broadcast(struct rest_call *call, const char *pipeline, const struct rest_request *request)
 {
     struct buf message = {0}, rooms[2] = {0}, packed = {0};
     const char *wrong = langbot_read_broadcast(request->body, request->len, &message);
     if (wrong) {
         rest_call_fail(call, 400, wrong);
     } else {
-        langbot_name_session(&rooms[0], call->langbot.pipeline, LANGBOT_PERSON);
-        langbot_name_session(&rooms[1], call->langbot.pipeline, LANGBOT_GROUP);
-        uplink_pack_broadcast(rooms, 2, &message, call->langbot.pipeline, &packed);
+        langbot_name_session(&rooms[0], pipeline, LANGBOT_PERSON);
+        langbot_name_session(&rooms[1], pipeline, LANGBOT_GROUP);
+        uplink_pack_broadcast(rooms, 2, &message, pipeline, &packed);
         rest_call_ask(call, SUBJECT_COMMAND_BROADCAST, &packed, on_broadcast);
     }
     buf_deinit(&rooms[0]);
@@ -123,9 +139,8 @@ static void send_broadcast(struct rest_call *call, const struct rest_request *re
 }
 
 /* A session's messages, or its reset. */
-static void ask_of_session(struct rest_call *call)
+static void ask_of_session(struct rest_call *call, const struct langbot_call *langbot)
 {
-    const struct langbot_call *langbot = &call->langbot;
     struct buf name = {0}, packed = {0};
     langbot_name_session(&name, langbot->pipeline, langbot->session);
     if (langbot->kind == LANGBOT_MESSAGES) {
@@ -145,27 +160,28 @@ static bool has_session(enum langbot_call_kind kind)
 
 static void handle(struct rest_call *call, const struct rest_request *request)
 {
-    const struct langbot_call *langbot = &call->langbot;
-    if (langbot->pipeline[0] == '\0')
+    struct langbot_call langbot;
+    if (!langbot_find_call(request->head->path, &langbot) || langbot.pipeline[0] == '\0')
         rest_call_fail(call, 404, LANGBOT_UNKNOWN_PIPELINE);
-    else if (has_session(langbot->kind) && langbot->session == LANGBOT_NO_SESSION)
+    else if (has_session(langbot.kind) && langbot.session == LANGBOT_NO_SESSION)
         rest_call_fail(call, 400, LANGBOT_BAD_SESSION);
-    else if (has_session(langbot->kind))
-        ask_of_session(call);
-    else if (langbot->kind == LANGBOT_BROADCAST)
-        send_broadcast(call, request);
+    else if (has_session(langbot.kind))
+        ask_of_session(call, &langbot);
+    else if (langbot.kind == LANGBOT_BROADCAST)
+        send_broadcast(call, langbot.pipeline, request);
     else
-        get_connections(call);
+        get_connections(call, langbot.pipeline);
 }
 
-bool rest_langbot_find(const char *path, struct rest_route *route, struct langbot_call *call)
+bool rest_langbot_find(const char *path, struct rest_route *route)
 {
-    if (!langbot_find_call(path, call))
+    struct langbot_call call;
+    if (!langbot_find_call(path, &call))
         return false;
     *route = (struct rest_route){
-        .method = call->method,
+        .method = call.method,
         .path = path,
-        .owner_only = call->kind != LANGBOT_MESSAGES,
+        .owner_only = call.kind != LANGBOT_MESSAGES,
         .handle = handle,
         .failure = langbot_failure,
     };

@@ -5,7 +5,7 @@
 
 #include "rest_call.h"
 
-/* False: there is none at this path. `call` is for rest_call.langbot. */
-bool rest_langbot_find(const char *path, struct rest_route *route, struct langbot_call *call);
+/* False: there is none at this path. */
+bool rest_langbot_find(const char *path, struct rest_route *route);
 
 #endif
