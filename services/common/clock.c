@@ -1,9 +1,6 @@
 #include "clock.h"
 
-#include <stdio.h>
 #include <time.h>
-
-#define ISO_LAST_SECOND 253402300799 /* 9999-12-31T23:59:59: later years have five digits */
 
 static struct timespec read_clock(clockid_t id)
 {
@@ -32,18 +29,4 @@ double clock_wall_seconds(void)
 int64_t clock_monotonic_ms(void)
 {
     return to_ms(read_clock(CLOCK_MONOTONIC));
-}
-
-void clock_iso(double wall_seconds, char out[CLOCK_ISO_SIZE])
-{
-    if (!(wall_seconds > 0)) /* also where it is not a number */
-        wall_seconds = 0;
-    if (wall_seconds > ISO_LAST_SECOND)
-        wall_seconds = ISO_LAST_SECOND;
-    int64_t us = (int64_t)(wall_seconds * 1e6 + 0.5);
-    time_t seconds = (time_t)(us / 1000000);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    size_t len = strftime(out, CLOCK_ISO_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(out + len, CLOCK_ISO_SIZE - len, ".%06u", (unsigned)(us % 1000000));
 }

@@ -9,8 +9,4 @@ int64_t clock_wall_ms(void);     /* Unix time, milliseconds */
 double clock_wall_seconds(void); /* Unix time, seconds with a fraction, to 10 us: 15 digits */
 int64_t clock_monotonic_ms(void);
 
-#define CLOCK_ISO_SIZE 27
-/* ISO 8601, UTC, microseconds, no zone: `2025-01-01T12:00:00.123456`. */
-void clock_iso(double wall_seconds, char out[CLOCK_ISO_SIZE]);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "iso_time.h"
 #include "utf8.h"
 
 #include <inttypes.h>
@@ -117,8 +118,8 @@ static void append_message(struct buf *line, const char *message)
 
 static void append_head(struct buf *line, bool json, enum log_level level, const char *message)
 {
-    char time[CLOCK_ISO_SIZE + 1];
-    clock_iso(clock_wall_seconds(), time);
+    char time[ISO_TIME_SIZE + 1];
+    iso_time(clock_wall_seconds(), time);
     strcat(time, "Z");
     const char *service = atomic_load(&service_name);
     if (!json) {

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "command.pb-c.h"
 #include "http_client.h"
+#include "iso_time.h"
 #include "json.h"
 #include "log.h"
 #include "mem.h"
@@ -213,8 +214,8 @@ static json_t *name_or_null(const char *name)
 
 static void append_body(struct buf *out, const Parley__Contact *contact, const char *owner)
 {
-    char received_at[CLOCK_ISO_SIZE];
-    clock_iso((double)contact->received_ms / 1000, received_at);
+    char received_at[ISO_TIME_SIZE];
+    iso_time((double)contact->received_ms / 1000, received_at);
     json_append_take(out, json_pack("{s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:o}", "request_id", contact->request,
                                     "message", text_or_null(contact->message), "timestamp",
                                     text_or_null(contact->timestamp), "userAgent", text_or_null(contact->user_agent),

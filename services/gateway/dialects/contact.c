@@ -10,9 +10,9 @@
  * The connection is the conversation. All connections are members of one room, for the owner's broadcast, which is a
  * chat_message like an answer: what an unchanged client shows. With the extension it is a broadcast, which can't be
  * taken for one. */
-#include "clock.h"
 #include "dialect_message.h"
 #include "dialect_rest.h"
+#include "iso_time.h"
 #include "json.h"
 #include "mem.h"
 #include "utf8.h"
@@ -33,8 +33,8 @@ static bool serves(const char *path)
 
 static json_t *make_frame(const char *type, double now)
 {
-    char iso[CLOCK_ISO_SIZE];
-    clock_iso(now, iso);
+    char iso[ISO_TIME_SIZE];
+    iso_time(now, iso);
     return json_pack("{s:s, s:s}", "type", type, "timestamp", iso);
 }
 
@@ -56,8 +56,8 @@ static void add_error(struct frames *out, double now, const char *what, struct d
 
 static void add_message(struct frames *out, double now, const char *type, struct dialect_span text, const char *more)
 {
-    char iso[CLOCK_ISO_SIZE];
-    clock_iso(now, iso);
+    char iso[ISO_TIME_SIZE];
+    iso_time(now, iso);
     struct buf *frame = frames_add(out);
     buf_printf(frame, "{\"type\":\"%s\",\"message\":", type);
     frames_append_text(frame, text.data, text.len);
@@ -246,8 +246,8 @@ static void set_text(json_t *object, const char *key, struct dialect_span text)
 
 static json_t *describe(const struct contact_listed *listed)
 {
-    char iso[CLOCK_ISO_SIZE];
-    clock_iso(listed->received, iso);
+    char iso[ISO_TIME_SIZE];
+    iso_time(listed->received, iso);
     json_t *object = json_pack("{s:I, s:s, s:s, s:s}", "number", (json_int_t)listed->number, "request_id",
                                listed->request, "client_id", listed->connection, "received_at", iso);
     set_text(object, "message", listed->message);

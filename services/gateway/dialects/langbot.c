@@ -10,8 +10,8 @@
  * told apart and run side by side. Each response holds all text so far. */
 #include "langbot.h"
 
-#include "clock.h"
 #include "dialect_message.h"
+#include "iso_time.h"
 #include "json.h"
 #include "langbot_chain.h"
 #include "mem.h"
@@ -39,8 +39,8 @@ static void add_error(struct frames *out, const char *what, struct dialect_span 
 
 static void add_timed(struct frames *out, double now, json_t *frame)
 {
-    char iso[CLOCK_ISO_SIZE];
-    clock_iso(now, iso);
+    char iso[ISO_TIME_SIZE];
+    iso_time(now, iso);
     json_object_set_new(frame, "timestamp", json_string(iso));
     frames_add_json(out, frame);
 }
@@ -201,8 +201,8 @@ static void add_response(const struct dialect_client *client, const struct diale
 
 static void add_broadcast(const struct dialect_occasion *occasion, struct frames *out)
 {
-    char iso[CLOCK_ISO_SIZE];
-    clock_iso(occasion->when, iso);
+    char iso[ISO_TIME_SIZE];
+    iso_time(occasion->when, iso);
     struct buf *frame = frames_add(out);
     buf_append_text(frame, "{\"type\":\"broadcast\",\"message\":");
     buf_append(frame, occasion->data.data, occasion->data.len);

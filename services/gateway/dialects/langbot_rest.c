@@ -1,5 +1,5 @@
-#include "clock.h"
 #include "dialect_message.h"
+#include "iso_time.h"
 #include "json.h"
 #include "langbot.h"
 
@@ -99,8 +99,8 @@ static void append_chain(struct buf *out, const struct langbot_message *message)
 
 void langbot_append_message(struct buf *out, const struct langbot_message *message)
 {
-    char iso[CLOCK_ISO_SIZE];
-    clock_iso(message->when, iso);
+    char iso[ISO_TIME_SIZE];
+    iso_time(message->when, iso);
     buf_printf(out, "{\"id\":%" PRIu64 ",\"role\":\"%s\",\"content\":", message->id,
                message->from_user ? "user" : "assistant");
     frames_append_text(out, message->text.data, message->text.len);
@@ -178,9 +178,9 @@ static json_t *describe_all(const struct dialect_connection *list, size_t count)
 
 static json_t *describe(const struct dialect_connection *connection)
 {
-    char created[CLOCK_ISO_SIZE], active[CLOCK_ISO_SIZE];
-    clock_iso(connection->connected_at, created);
-    clock_iso(connection->received_at, active);
+    char created[ISO_TIME_SIZE], active[ISO_TIME_SIZE];
+    iso_time(connection->connected_at, created);
+    iso_time(connection->received_at, active);
     return json_pack("{s:s, s:s, s:s, s:s, s:b}", "connection_id", connection->id, "session_type",
                      langbot_session_name(connection->variant), "created_at", created, "last_active", active,
                      "is_active", 1);
