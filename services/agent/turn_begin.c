@@ -35,11 +35,12 @@ static void take_before(struct turn *turn, const struct claim_result *result)
         } else if (before->state == PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED) {
             turn->end = PARLEY__TURN_STATE__TURN_STATE_CANCELLED;
         }
-        buf_move(&turn->record, result->packed);
-        if (before->attempt > 0 && !turn->ended_before)
-            metric_add(turn->agent->metrics.takeovers, 1);
     }
     bool begun = result->before != NULL && result->before->attempt > 0; /* and not only handed on by full agents */
+    if (begun)
+        buf_move(&turn->record, result->packed);
+    if (begun && !turn->ended_before)
+        metric_add(turn->agent->metrics.takeovers, 1);
     if (begun && turn->attempt > (uint64_t)turn->agent->settings->max_attempts)
         turn_fail(turn, "the answer was begun again and again, and never finished");
 }
@@ -208,6 +209,8 @@ void turn_enter_loading(struct turn *turn)
         say_started(turn);
         store_call_get(turn->agent->bus, BUCKET_CONVERSATIONS, turn->conversation_key, on_conversation, turn,
                        &turn->history);
+    } else if (!turn->ended_before) {
+        tell_started(turn, NULL); /* its room saw the question, and is to see its end */
     }
     if (turn->record.len > 0)
         takeover_start(&options, &turn->record, on_takeover, turn, &turn->takeover);

@@ -120,11 +120,17 @@ static bool is_following(const struct turn *turn, const struct connection *conne
     return false;
 }
 
+/* Who asked follows from the beginning, or has stopped following. */
+static bool may_join_in(const struct connection *member, const char *asker)
+{
+    return is_listening(member) && strcmp(member->client.id, asker) != 0;
+}
+
 void room_follow(struct turn *turn)
 {
     for (struct chain *link = turn->room->members; link; link = link->next) {
         struct connection *member = OWNER_OF(link, struct connection, membership);
-        if (is_listening(member) && !is_following(turn, member))
+        if (may_join_in(member, turn->connection) && !is_following(turn, member))
             turn_follow(turn, member);
     }
 }
@@ -144,9 +150,11 @@ void room_end_turn(struct turn *turn)
     struct room *room = turn->room;
     if (!room)
         return;
-    if (!room->ended)
-        room->ended = mem_alloc(sizeof *room->ended);
-    recent_add(room->ended, turn->id);
+    if (turn->phase >= TURN_STARTED) { /* else only its asker was told of it */
+        if (!room->ended)
+            room->ended = mem_alloc(sizeof *room->ended);
+        recent_add(room->ended, turn->id);
+    }
     chain_remove(&turn->in_room);
     turn->room = NULL;
 }
@@ -166,10 +174,10 @@ static bool shows_work(const Parley__Event *event)
     }
 }
 
-static bool has_listeners(const struct room *room)
+static bool has_followers(const struct room *room, const char *asker)
 {
     for (struct chain *link = room->members; link; link = link->next)
-        if (is_listening(OWNER_OF(link, struct connection, membership)))
+        if (may_join_in(OWNER_OF(link, struct connection, membership), asker))
             return true;
     return false;
 }
@@ -179,7 +187,7 @@ struct turn *room_begin_turn(struct room *room, const Parley__Event *event)
     bool valid = strlen(event->turn) == ID_SIZE - 1 && strlen(event->connection) == ID_SIZE - 1 &&
                  id_is_token(event->turn, ID_SIZE - 1) && id_is_token(event->connection, ID_SIZE - 1);
     bool known = room->ended && recent_has(room->ended, event->turn);
-    if (!shows_work(event) || !valid || known || !has_listeners(room))
+    if (!shows_work(event) || !valid || known || !has_followers(room, event->connection))
         return NULL;
     return turn_join(room->gateway, room, event->turn, event->connection);
 }

@@ -4,8 +4,9 @@
  * A turn that is asked in a room is followed by its asker from the beginning, and by all other members here as soon as
  * an agent has started; a member that comes later follows from the answer's beginning. A turn that was asked elsewhere
  * is begun here by the first sign of an agent at work on it; what was said before that is asked for as after any loss
- * (recover.h). What is said of a turn that has ended here does not begin it again, and while none of the members here
- * has come in, none is begun: there is always one who follows it. */
+ * (recover.h); so is one that its asker here has cancelled before any agent had started: the others see its end. What
+ * is said of a turn that has ended here does not begin it again, and while none of the members here has come in, none
+ * is begun: there is always one who follows it. */
 #ifndef PARLEY_ROOMS_H
 #define PARLEY_ROOMS_H
 

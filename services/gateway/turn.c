@@ -298,7 +298,7 @@ void turn_move_on(struct turn *turn)
     if (!turn->answer.started || turn->phase >= TURN_STARTED)
         return;
     turn->phase = TURN_STARTED;
-    if (turn->room && !turn->cancel)
+    if (turn->room)
         room_follow(turn);
 }
 

@@ -286,6 +286,26 @@ def test_cancel_and_tool_steps(stack, model, pipeline):
     run(stack, scenario, Extended, pipeline=pipeline, parley=1)
 
 
+def test_a_question_that_is_cancelled_at_once_ends_for_the_others(stack, model, pipeline):
+    model.script("regretted", say(["word "] * 2000, delay=0.02))
+
+    async def scenario(client):
+        async with connect(LangBot, stack.gateway.port, pipeline=pipeline) as other:
+            for _ in range(5):
+                await client.ask_only("regretted")
+                await client.send({"type": "cancel"})
+                seen = await other.collect_final()
+                assert seen[0]["type"] == "user_message" and seen[-1]["data"]["is_final"] is True
+                told = []
+                while not {"cancelled", "user_message"} <= set(told):
+                    told.append((await client.receive())["type"])
+                assert "response" not in told[told.index("cancelled"):]
+            await eventually(lambda: not model.open_streams(), what="no stream is left open")
+            assert other.text_of(await other.ask("and now")) == "You said: and now"
+            assert client.text_of(await client.collect_final()) == "You said: and now"
+    run(stack, scenario, Extended, pipeline=pipeline, parley=1)
+
+
 def test_many_members_see_the_same(stack, model, pipeline):
     model.script("ai_all", say([f"{number} " for number in range(200)], delay=0.002))
 
