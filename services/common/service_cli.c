@@ -182,21 +182,20 @@ static bool is_broker(char *url)
     char *port = strchr(*host == '[' ? host + strcspn(host, "]") : host, ':');
     if (port)
         *port++ = '\0';
-    return *host && !strpbrk(host, "/ \t") && (!port || is_port(port));
+    return *host && !strpbrk(host, "/\t") && (!port || is_port(port));
 }
 
 static int check_brokers(const char *urls, char *reason, size_t reason_size)
 {
-    char *copy = mem_strdup(urls), *rest = copy;
-    int err = ERR_NONE;
-    for (char *url; (url = strsep(&rest, ",")) && !err;) {
-        if (is_broker(url))
-            continue;
-        snprintf(reason, reason_size, "NATS_URL: one of its addresses is not like nats://host:4222");
-        err = ERR_INVALID;
-    }
+    char *copy = mem_strdup(urls), *rest = NULL;
+    char *url = strtok_r(copy, ", ", &rest);
+    bool valid = url != NULL;
+    for (; url && valid; url = strtok_r(NULL, ", ", &rest))
+        valid = is_broker(url);
     free(copy);
-    return err;
+    if (!valid)
+        snprintf(reason, reason_size, "NATS_URL: one of its addresses is not like nats://host:4222");
+    return valid ? ERR_NONE : ERR_INVALID;
 }
 
 static int load(const struct service_spec *spec, void *settings, struct common_settings *common)
