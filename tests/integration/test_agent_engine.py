@@ -7,7 +7,7 @@ import time
 import pytest
 import websockets
 
-from client import connect, eventually
+from client import connect, eventually, run_with
 from model_server import hang, refuse, say
 from stack import get
 
@@ -15,10 +15,7 @@ SETTINGS = {"WS_MAX_QUESTIONS": 3, "WS_MESSAGE_SIZE_LIMIT": 1 << 20}
 
 
 def run(stack, scenario):
-    async def connected():
-        async with connect(stack.url) as client:
-            await scenario(client)
-    asyncio.run(connected())
+    run_with(connect(stack.url), scenario)
 
 
 def test_ping(stack):

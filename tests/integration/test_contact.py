@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from client import eventually
+from client import eventually, run_with
 from dialects import Contact, connect, count, iso, matches, number, one_of, uuid4
 from model_server import call, refuse, report_results, say
 from stack import Stack, call as rest
@@ -29,10 +29,7 @@ def stack(model, webhook, tmp_path_factory):
 
 
 def run(stack, scenario, **where):
-    async def connected():
-        async with connect(Contact, stack.gateway.port, **where) as client:
-            await scenario(client)
-    asyncio.run(connected())
+    run_with(connect(Contact, stack.gateway.port, **where), scenario)
 
 
 async def send_request(client, message="Please call me", **fields):

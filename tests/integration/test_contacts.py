@@ -10,7 +10,7 @@ import pytest
 
 import messages
 from bus import Bus
-from client import eventually
+from client import eventually, run_with
 from stack import Stack
 
 
@@ -25,10 +25,7 @@ def stack(webhook, tmp_path_factory):
 
 
 def run(stack, scenario):
-    async def connected():
-        async with Bus(stack.broker.port) as bus:
-            await scenario(bus)
-    asyncio.run(connected())
+    run_with(Bus(stack.broker.port), scenario)
 
 
 async def send(bus, message="call me", identity=None, **fields):

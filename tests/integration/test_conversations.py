@@ -9,7 +9,7 @@ import pytest
 
 import messages
 from bus import PIPELINE, STATES, Bus, FakeGateway, key_of
-from client import eventually
+from client import eventually, run_with
 from model_server import say
 from nats_proxy import NatsProxy
 from process import wait_until
@@ -44,10 +44,7 @@ def stack(model, config):
 
 
 def run(stack, scenario):
-    async def connected():
-        async with Bus(stack.broker.port) as bus:
-            await scenario(bus)
-    asyncio.run(connected())
+    run_with(Bus(stack.broker.port), scenario)
 
 
 def questions(conversation):

@@ -9,6 +9,7 @@ import pytest
 import websockets
 
 import client as agent_engine
+from client import run_with
 from dialects import PIPELINE, Contact, Dialect, LangBot, Minimal, YYChat, connect
 from model_server import say
 from stack import call as rest, get
@@ -49,10 +50,7 @@ FIVE = tuple(ASK)
 
 
 def run(stack, kind, scenario, **where):
-    async def connected():
-        async with connect(kind, stack.gateway.port, **where) as client:
-            await scenario(client)
-    asyncio.run(connected())
+    run_with(connect(kind, stack.gateway.port, **where), scenario)
 
 
 async def works(client):

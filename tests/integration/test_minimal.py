@@ -7,7 +7,7 @@ import uuid
 import pytest
 import websockets
 
-from client import eventually
+from client import eventually, run_with
 from dialects import OPTIONS, Minimal, connect, number, url_of
 from model_server import call, cut, refuse, report_results, say
 from stack import Stack
@@ -33,10 +33,7 @@ def user():
 
 
 def run(stack, scenario, user, **where):
-    async def connected():
-        async with connect(Minimal, stack.gateway.port, user=user, **where) as client:
-            await scenario(client)
-    asyncio.run(connected())
+    run_with(connect(Minimal, stack.gateway.port, user=user, **where), scenario)
 
 
 def kinds(frames):

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from client import connect, eventually
+from client import connect, eventually, run_with
 from latency import check_latencies
 from model_server import say
 from stack import sized
@@ -18,10 +18,7 @@ PING_SECONDS = sized(0.050, 1.0)
 
 
 def run(stack, scenario):
-    async def connected():
-        async with connect(stack.url) as client:
-            await scenario(client)
-    asyncio.run(connected())
+    run_with(connect(stack.url), scenario)
 
 
 def check_exact(stack, model, name, deltas, timeout=120, whole=True, **how):

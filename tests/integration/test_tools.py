@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from client import connect
+from client import connect, run_with
 from model_server import call, report_results, say
 from stack import Stack, has, sized
 from tool_file import command_tools
@@ -15,10 +15,7 @@ pytestmark = pytest.mark.skipif(not has("tools"), reason="the tools service is n
 
 
 def run(stack, scenario):
-    async def connected():
-        async with connect(stack.url) as client:
-            await scenario(client)
-    asyncio.run(connected())
+    run_with(connect(stack.url), scenario)
 
 
 async def call_tool(client, name, params, **more):

@@ -8,7 +8,7 @@ import uuid
 import pytest
 import websockets
 
-from client import eventually
+from client import eventually, run_with
 from dialects import COUNTS, OPTIONS, YYChat, connect, matches, number, url_of
 from model_server import call, refuse, report_results, say
 from stack import call as rest
@@ -19,10 +19,7 @@ BROKEN = "Streaming response failed: "
 
 
 def run(stack, scenario, **where):
-    async def connected():
-        async with connect(YYChat, stack.gateway.port, **where) as client:
-            await scenario(client)
-    asyncio.run(connected())
+    run_with(connect(YYChat, stack.gateway.port, **where), scenario)
 
 
 # ---- Small talk

@@ -187,3 +187,11 @@ async def connect(url, **options):
         if socket.open:
             await client.ping()
         await client.close()
+
+
+def run_with(opening, scenario):
+    """Runs it with the client, or whatever else an asynchronous context opens."""
+    async def opened():
+        async with opening as client:
+            await scenario(client)
+    asyncio.run(opened())

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from client import run_with
 from dialects import PIPELINE, LangBot, connect
 from stack import Stack, call
 
@@ -30,10 +31,7 @@ def pipeline():
 
 
 def run(stack, scenario, kind=LangBot, **where):
-    async def connected():
-        async with connect(kind, stack.gateway.port, **where) as client:
-            await scenario(client)
-    asyncio.run(connected())
+    run_with(connect(kind, stack.gateway.port, **where), scenario)
 
 
 def api(stack, pipeline, method, action, body=None):
