@@ -100,6 +100,38 @@ test('a code block is one while it is open, and can be copied', async () => {
   assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^int main\(void\)\n\{\n\n {4}return 0;\n\}/);
 });
 
+/* The code in the answer, and the names of what else is there. */
+const blocks = (page) => page.locator('.answer .text :is(p, h3, strong, code)').evaluateAll((all) => all.map((one) =>
+  (one.localName === 'code' ? one.textContent.replace(/\n$/, '') : one.localName)));
+
+test('a code block that is never closed stays one, after a reload too', async () => {
+  const code = Array.from({ length: 40 }, (_, i) => `# step ${i}\n    call(__x__, "**")`).join('\n');
+  const { page, chunk, frame } = await scripted();
+  chunk(`hello\n\n\`\`\`python\n${code}`);
+  await page.waitForSelector('.answer figure code .token');
+  await page.keyboard.press('Escape');
+  frame({ type: 'cancelled' });
+  await page.waitForSelector('.answer[data-state="cancelled"]');
+  assert.deepEqual(await blocks(page), ['p', code]);
+  await page.reload();
+  await page.waitForSelector('.answer[data-state="cancelled"]');
+  assert.deepEqual(await blocks(page), ['p', code]);
+});
+
+for (const [where, text, expected] of [
+  ['at the end', 'hello\n\n```js\nlet a=1;\nlet b=2;', ['p', 'let a=1;\nlet b=2;']],
+  ['in a list', '- one\n- two\n  ```js\n  # a\n\n    __b__', ['# a\n\n  __b__']],
+  ['in a quote', '> ```js\n> # a\n>   __b__', ['# a\n  __b__']],
+  ['with its head alone', '```js', ['']],
+]) {
+  test(`a code block that is never closed is one ${where}`, async () => {
+    const { page, chunk, end } = await scripted();
+    chunk(text);
+    await end();
+    assert.deepEqual(await blocks(page), expected);
+  });
+}
+
 test('a stranger’s text stays text', async () => {
   const { page, chunk, end } = await scripted();
   chunk('<script>window.bad = 1</script><img src=x onerror="window.bad = 1"> <b>bold</b>\n\n');

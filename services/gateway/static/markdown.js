@@ -26,7 +26,18 @@ const renderer = {
     return `<${name}>${text}</${name}>\n`;
   },
 };
-marked.use({ renderer, gfm: true, mangle: false, headerIds: false });
+
+/* A code block that is not closed goes on to the end of what it is in (CommonMark, 4.5); marked sees one only if a newline
+ * is there. */
+const { fences } = marked.Tokenizer.prototype;
+const tokenizer = {
+  fences(text) {
+    return /^ {0,3}(```|~~~)/.test(text) ? fences.call(this, withNewline(text)) : undefined;
+  },
+};
+marked.use({ renderer, tokenizer, gfm: true, mangle: false, headerIds: false });
+
+const withNewline = (text) => (text.endsWith('\n') ? text : `${text}\n`);
 
 /* Line starts that would make something else of the block before them until they are complete, and are hidden until
  * then: "-" makes a heading of a paragraph, "`" is the beginning of a code block. */
@@ -194,8 +205,7 @@ export class MarkdownText {
   /* All blocks but the last are as they will be: what follows can only join the last one. */
   #split(complete) {
     const text = normalize(this.text);
-    /* marked sees an unfinished code block as one only behind a newline */
-    const tokens = marked.lexer(text.slice(this.settled) + (complete ? '' : '\n'));
+    const tokens = marked.lexer(withNewline(text.slice(this.settled)));
     let last = tokens.length;
     if (!complete) while (last > 0 && tokens[--last].type === 'space');
     const settled = tokens.slice(0, last);
