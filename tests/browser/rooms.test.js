@@ -9,7 +9,7 @@ import { startWire } from './wire.js';
 
 const LONG = Array.from({ length: 60 }, (_, i) => `wörd${i} `);
 const WHOLE = LONG.join('').trim();
-const PIPELINES = Array.from({ length: 11 }, (_, i) => `11111111-1111-4111-8111-${String(i).padStart(12, '0')}`);
+const PIPELINES = Array.from({ length: 14 }, (_, i) => `11111111-1111-4111-8111-${String(i).padStart(12, '0')}`);
 const SHY = '22222222-2222-4222-8222-222222222222'; /* in a group it wants to be asked in another way than this page's */
 const unused = [...PIPELINES]; /* what is said in a pipeline stays there */
 let model, parley, wire, browser, page;
@@ -19,6 +19,7 @@ before(async () => {
   const config = jsonFile('parley.json', { pipelines });
   model = await startModel({
     long: say(LONG, 40), longer: say(LONG, 100), '@websocketbot long': say(LONG, 40), slow: say(['slow ', 'but ', 'sure'], 1500),
+    nothing: [say([]), say(['something'])], '@websocketbot quiet': () => {},
     pauses: say(['one ', 'two'], 6000), counts: say(['one ', 'two ', 'three ', 'four ', 'five'], 1000),
     sum: [call('calculator', { expression: '123 + 456' }), reportResults()],
   });
@@ -345,6 +346,36 @@ test('an answer that pauses is said to', async () => {
   await completed();
   assert.equal(await page.getByText('Waiting for the server…').count(), 0);
   assert.deepEqual(await answers(), ['one two']);
+});
+
+for (const protocol of ['agent_engine', 'langbot']) {
+  test(`${protocol}: that there is no answer is said, and it can be tried again`, async () => {
+    await open({ protocol, pipeline: unused.pop() });
+    await ask('nothing');
+    await completed();
+    assert.equal(await page.innerText('.answer .trouble p'), 'The model gave no answer.');
+    assert.equal(await page.textContent('#said'), 'The model gave no answer.');
+    await look(page, 'chat-no-answer');
+    await page.click('[data-action="again"]');
+    await page.waitForSelector('.answer p >> text="something"');
+    assert.deepEqual(await kinds(), ['question', 'answer']);
+  });
+}
+
+test('langbot: an answer of somebody else’s that ends before its first word is no blank', async () => {
+  const pipeline = unused.pop();
+  await open({ protocol: 'langbot', pipeline, sessionType: 'group' });
+  await ask('hello');
+  await completed();
+  const other = await connect(page, `/api/v1/pipelines/${pipeline}/ws/connect?session_type=group&parley=1`);
+  await other.send(question(' quiet', [{ type: 'At', target: 'websocketbot' }]));
+  await eventually(() => model.asked('@websocketbot quiet').length);
+  await other.send({ type: 'cancel' });
+  await completed(2);
+  assert.equal(await page.locator('.answer .end').last().innerText(), 'The model gave no answer.');
+  assert.equal(await page.locator('[data-action="again"]').count(), 0);
+  await reload('group');
+  assert.equal(await page.locator('.answer .end').last().innerText(), 'The model gave no answer.');
 });
 
 test('langbot: a question that the group alone was shown ends its wait', async () => {

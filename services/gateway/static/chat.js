@@ -120,7 +120,7 @@ function receivedOf(entry, message) {
     case 'tool': setTool(entry, message); break;
     case 'completed':
       complete(entry, message.text);
-      say(message.text);
+      say(message.text.trim() ? message.text : t('noAnswer'));
       break;
     case 'cancelled':
       entry.state = 'cancelled';

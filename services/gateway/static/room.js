@@ -92,7 +92,7 @@ export class Session {
 
   #add({ id, role, content }, before) {
     const entry = role === 'user' ? { kind: this.isGroup ? 'other' : 'question', text: content }
-      : { kind: 'answer', state: 'completed', parts: [{ text: content }] };
+      : { kind: 'answer', state: 'completed', parts: [{ text: content }], unasked: this.isGroup };
     return this.transcript.add({ ...entry, room: this.room, number: id }, before);
   }
 

@@ -144,7 +144,7 @@ class AnswerView {
 
   /* What stands below an answer: that it is waited for, how it ended, what can be done. */
   #showEnd(answer) {
-    const said = `${answer.state} ${answer.parts.length > 0} ${answer.error}`;
+    const said = `${answer.state} ${answer.parts.length} ${answer.error}`;
     if (said === this.said) return;
     this.said = said;
     this.end.replaceChildren(...endOf(answer));
@@ -163,8 +163,18 @@ function sentence(text) {
   return /[.!?。！？]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }
 
-function trouble(text, button) {
-  return [element('div', 'trouble', element('p', '', text), button)];
+/* Where it was this person who asked. */
+function again({ unasked }, words) {
+  return unasked ? [] : [action('again', t(words))];
+}
+
+function trouble(answer, text, words) {
+  return [element('div', 'trouble', element('p', '', text), ...again(answer, words))];
+}
+
+function endOfCompleted(answer) {
+  if (textOf(answer).trim()) return [action('copy', t('copyAnswer'))];
+  return answer.unasked ? [element('p', 'note', t('noAnswer'))] : trouble(answer, t('noAnswer'), 'tryAgain');
 }
 
 function endOf(answer) {
@@ -177,13 +187,13 @@ function endOf(answer) {
       return [dots];
     }
     case 'stopping': return [element('p', 'note', t('stopping'))];
-    case 'completed': return textOf(answer) ? [action('copy', t('copyAnswer'))] : [];
-    case 'cancelled': return [element('p', 'note', t('stopped')), action('again', t('askAgain'))];
+    case 'completed': return endOfCompleted(answer);
+    case 'cancelled': return [element('p', 'note', t('stopped')), ...again(answer, 'askAgain')];
     case 'noted': return [element('p', 'note', t('noted'))];
-    case 'failed': return trouble(t('failed', { error: sentence(error) }), action('again', t('tryAgain')));
-    case 'offline': return trouble(t('failedOffline'), action('again', t('tryAgain')));
-    case 'lost': return trouble(t('lost'), action('again', t('askAgain')));
-    default: return trouble(t('interrupted'), action('again', t('askAgain')));
+    case 'failed': return trouble(answer, t('failed', { error: sentence(error) }), 'tryAgain');
+    case 'offline': return trouble(answer, t('failedOffline'), 'tryAgain');
+    case 'lost': return trouble(answer, t('lost'), 'askAgain');
+    default: return trouble(answer, t('interrupted'), 'askAgain');
   }
 }
 
