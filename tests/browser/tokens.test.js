@@ -168,6 +168,27 @@ test('the chat page says that a token is needed, and takes it', async () => {
   await page.close();
 });
 
+test('Enter in a field of the settings closes them, and they hold', async () => {
+  const page = await on.browser.page('/', (fresh) => fresh.addInitScript(() => {
+    localStorage.setItem('parley.settings', '{"language":"en","protocol":"minimal","user":"ada"}');
+  }));
+  const says = (pattern) => page.waitForFunction((source) => new RegExp(source).test(document.querySelector('#refusal:not([hidden]) p')?.textContent), pattern.source);
+  const enter = async (name, value) => {
+    await page.click('#refusal button');
+    await page.locator(`[name="${name}"]`).selectText();
+    await page.keyboard.type(value);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#drawer', { state: 'hidden' });
+  };
+  await says(/^This server asks for a token/);
+  await enter('token', USER);
+  await says(/^The token is not this user’s \(“ada”\)/);
+  await enter('user', 'bob');
+  await page.waitForSelector('#connection[data-state="connected"]');
+  assert.equal(await page.isVisible('#refusal'), false);
+  await page.close();
+});
+
 test('above the limit of connections nobody may connect', async () => {
   const address = `/ws/agent?token=${USER}`;
   const clients = [];

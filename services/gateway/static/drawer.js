@@ -85,10 +85,6 @@ export function openDrawerWith({ dialog, button, settings, onLanguage, onChange 
     else changed.add(target.name);
     fit();
   });
-  /* Enter in a field is no reason to close. */
-  form.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && event.target.matches('input, select')) event.preventDefault();
-  });
   const open = (name) => {
     show();
     dialog.showModal();
