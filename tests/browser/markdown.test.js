@@ -1,7 +1,7 @@
 /* Markdown on the chat page while it is being written, with a scripted server: every frame is the test's. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { browse, look, serve } from './support.js';
+import { PHONE, WIDE, browse, look, serve } from './support.js';
 
 let parley, browser;
 
@@ -131,6 +131,32 @@ for (const [where, text, expected] of [
     assert.deepEqual(await blocks(page), expected);
   });
 }
+
+test('what is nested deeply stays on the page, and can be read', async () => {
+  const { page, chunk, end } = await scripted();
+  for (const marks of ['> '.repeat(60), '- '.repeat(60), '> - '.repeat(30), '1. '.repeat(60)]) chunk(`${marks}so deep that one might not see it\n\n***\n\n`);
+  chunk('- [x] done, and told at such a length that the line breaks, on a phone at least\n  - [ ] within\n');
+  await end();
+  for (const { width, height } of [PHONE, WIDE]) {
+    await page.setViewportSize({ width, height });
+    const within = await page.locator('.answer').evaluate((answer) => {
+      const { left, right } = answer.getBoundingClientRect();
+      return [...answer.querySelectorAll('.text > div > :is(ul, ol, blockquote)')].map((block) => {
+        const deepest = [...block.querySelectorAll('*')].at(-1).getBoundingClientRect();
+        return deepest.left >= left && deepest.right <= right + 1 && deepest.width > 150;
+      });
+    });
+    assert.deepEqual(within.slice(0, 4), [true, true, true, true], `${width} wide`);
+  }
+  await look(page, 'chat-nested');
+});
+
+test('what is nested too deeply to be followed is shown as it was written', async () => {
+  const { page, chunk, end } = await scripted();
+  chunk(`${'> '.repeat(5000)}so deep`);
+  await end();
+  assert.match(await page.innerText('.answer .text'), /^> > .*so deep$/);
+});
 
 test('a stranger’s text stays text', async () => {
   const { page, chunk, end } = await scripted();

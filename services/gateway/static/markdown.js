@@ -149,8 +149,25 @@ function patchAttributes(old, node) {
   for (const { name, value } of node.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
 }
 
+/* What is nested more deeply than marked can follow stays as it was written. */
+function lex(markdown) {
+  try {
+    return marked.lexer(markdown);
+  } catch {
+    return [{ type: 'paragraph', raw: markdown }];
+  }
+}
+
+function toHtml(markdown) {
+  try {
+    return marked.parse(markdown);
+  } catch {
+    return `<p>${escape(markdown)}</p>`;
+  }
+}
+
 function render(markdown, options) {
-  const fragment = DOMPurify.sanitize(marked.parse(markdown), PURIFY);
+  const fragment = DOMPurify.sanitize(toHtml(markdown), PURIFY);
   dress(fragment, options);
   return fragment;
 }
@@ -205,7 +222,7 @@ export class MarkdownText {
   /* All blocks but the last are as they will be: what follows can only join the last one. */
   #split(complete) {
     const text = normalize(this.text);
-    const tokens = marked.lexer(withNewline(text.slice(this.settled)));
+    const tokens = lex(withNewline(text.slice(this.settled)));
     let last = tokens.length;
     if (!complete) while (last > 0 && tokens[--last].type === 'space');
     const settled = tokens.slice(0, last);
