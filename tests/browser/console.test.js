@@ -109,6 +109,21 @@ test('bad JSON gets an error, and the connection stays', async () => {
   assert.equal(await page.innerText('#validity'), 'Valid JSON');
 });
 
+test('the columns of the list are straight, whatever a type is called', async () => {
+  const type = 'contact_request_received, and more besides';
+  await page.fill('#frame', JSON.stringify({ type, data: 'x'.repeat(200000) }));
+  await page.click('#send');
+  await row(type).waitFor();
+  await page.waitForFunction(() => document.querySelector('#list details:last-child').dataset.type === 'error');
+  const columns = await page.locator('#list summary').evaluateAll((rows) => rows.map((one) => [...one.children]
+    .map((cell) => Math.round(cell.getBoundingClientRect().right)).join()));
+  assert.equal(new Set(columns).size, 1, [...new Set(columns)].join('\n'));
+  const fits = await row(type).locator('.size, .since').evaluateAll((cells) => cells.every((cell) => cell.scrollWidth <= cell.clientWidth));
+  assert.ok(fits, 'the size has room');
+  await row(type).scrollIntoViewIfNeeded();
+  await look(page, 'console-long-type');
+});
+
 test('frames are filtered, paused, saved and cleared', async () => {
   await page.selectOption('#filter', 'pong');
   const pongs = await page.locator('#list [data-type="pong"]').count(); /* the page pings by itself, too */
