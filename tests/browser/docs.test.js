@@ -18,6 +18,12 @@ test('it documents all five protocols', async () => {
   await look(page, 'docs');
 });
 
+test('its addresses are those of the gateway that it came from', async () => {
+  const addresses = await page.locator('.where').allInnerTexts();
+  assert.equal(addresses.length, 5);
+  for (const address of addresses) assert.ok(address.startsWith(`${parley.socket}/`), address);
+});
+
 test('on a phone each cell says what it is, and who speaks is seen', async () => {
   await page.setViewportSize(PHONE);
   await page.locator('#agent-engine').scrollIntoViewIfNeeded();
