@@ -236,6 +236,7 @@ void turn_start(struct agent *agent, const Parley__Job *job, bool expired, struc
     snprintf(turn->room, sizeof turn->room, "%s", job->room);
     snprintf(turn->conversation_key, sizeof turn->conversation_key, "%s", job->conversation);
     turn->message_id = job->message_id;
+    buf_append(&turn->apology, job->apology.data, job->apology.len);
     turn->model = mem_strdup(named ? job->persona->model : agent_settings_model(agent->settings).name);
     turn->attempt = count < 1 ? 1 : count > INT32_MAX ? INT32_MAX : (uint32_t)count;
     turn->began_ms = clock_monotonic_ms();
@@ -268,6 +269,7 @@ void turn_free(struct turn *turn)
     buf_deinit(&turn->record);
     splice_deinit(&turn->splice);
     buf_deinit(&turn->reason);
+    buf_deinit(&turn->apology);
     free(turn->model);
     free(turn);
     agent_count_changed(agent);

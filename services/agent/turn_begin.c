@@ -106,6 +106,7 @@ static void tell_started(struct turn *turn, const char *gateway)
     started.model = turn->model;
     started.message_id = turn->message_id;
     started.started_ms = turn->started_ms;
+    started.apology = (ProtobufCBinaryData){turn->apology.len, (uint8_t *)turn->apology.data};
     event.kind_case = PARLEY__EVENT__KIND_STARTED;
     event.started = &started;
     if (gateway != NULL)

@@ -62,6 +62,7 @@ struct turn {
     struct provider_usage usage;
     Parley__TurnState end; /* UNKNOWN while it goes on */
     struct buf reason;     /* where it failed, a C string */
+    struct buf apology;    /* what its client may be told in its place; empty: not said */
     int64_t save_deadline_ms;
     bool sealed;     /* the final record is written, or will never be */
     bool unsealed;   /* … the latter */

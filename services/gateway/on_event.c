@@ -37,6 +37,7 @@ static enum answer_news on_started(struct turn *turn, const Parley__Event *event
     const Parley__Started *started = event->started;
     answer_start(&turn->answer, started->vendor, started->model);
     answer_number(&turn->answer, started->message_id, started->started_ms);
+    answer_set_apology(&turn->answer, started->apology.data, started->apology.len);
     return ANSWER_NEW;
 }
 

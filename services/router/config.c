@@ -274,11 +274,6 @@ const char *config_owner(const struct config *config)
     return config->owner;
 }
 
-const char *config_apology(const struct config *config)
-{
-    return config->apology;
-}
-
 static bool allows(const json_t *tools, const char *name)
 {
     for (size_t i = 0; i < json_array_size(tools); i++)
@@ -347,6 +342,7 @@ int config_choose(const struct config *config, const char *pipeline_uuid, const 
         return ERR_NOT_FOUND;
     }
     fill(pipeline, persona, out);
+    out->apology = contact ? config->apology : NULL;
     return ERR_NONE;
 }
 

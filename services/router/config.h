@@ -42,12 +42,12 @@ const char *config_group_mention(const struct config *config, const char *pipeli
 /* NULL: none. */
 const char *config_webhook(const struct config *config);
 const char *config_owner(const struct config *config);
-const char *config_apology(const struct config *config);
 
 /* Who answers. Texts are lent by the config. */
 struct config_choice {
     Parley__Persona persona;
-    bool no_tools; /* none is allowed; where the persona lists none, all are */
+    bool no_tools;       /* none is allowed; where the persona lists none, all are */
+    const char *apology; /* what a contact is told should the answer fail; NULL: no words for that */
 };
 
 /* `pipeline` and `persona` empty: none named. ERR_NOT_FOUND: there is no such one; `reason`, for the client, says

@@ -2,6 +2,8 @@
 
 #include "wire.h"
 
+#include <string.h>
+
 void job_conversation_key(const ProtobufCBinaryData *name, char out[ID_HASH_SIZE])
 {
     id_hash(name->data, name->len, out);
@@ -28,6 +30,8 @@ void job_pack(const Parley__Ask *ask, const struct config_choice *choice, int64_
     job.use_tools = ask->use_tools && !choice->no_tools;
     job.room = ask->room;
     job.chain = ask->chain;
+    if (choice->apology)
+        job.apology = (ProtobufCBinaryData){strlen(choice->apology), (uint8_t *)choice->apology};
     wire_pack(&job.base, out);
 }
 

@@ -239,8 +239,8 @@ static void start_ask(const struct command *command, const struct bus_message *m
     ask->asked_ms = clock_wall_ms();
     ask->deadline_ms = question->deadline_ms;
     ask->start_deadline_ms = ask->asked_ms + router->settings->turn_start_timeout_ms;
-    if (question->from_contact && config_apology(router->config))
-        ask->apology = mem_strdup(config_apology(router->config));
+    if (choice->apology)
+        ask->apology = mem_strdup(choice->apology);
     job_pack(question, choice, ask->asked_ms, ask->start_deadline_ms, &ask->job);
     if (!question->counted) {
         queue_job(ask);

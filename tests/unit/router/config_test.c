@@ -127,12 +127,15 @@ static void contacts_have_a_persona_of_their_own(void **state)
     (void)state;
     assert_int_equal(config_choose(config, "", "", true, &choice, reason), ERR_NONE);
     assert_string_equal(choice.persona.name, "own");
+    assert_string_equal(choice.apology, "sorry");
+    config_choice_deinit(&choice);
+    assert_int_equal(config_choose(config, "", "", false, &choice, reason), ERR_NONE);
+    assert_null(choice.apology);
     config_choice_deinit(&choice);
     assert_int_equal(config_choose(config, "", "kind", true, &choice, reason), ERR_NONE);
     assert_string_equal(choice.persona.name, "kind");
     config_choice_deinit(&choice);
     assert_string_equal(config_webhook(config), "http://127.0.0.1:1/x");
-    assert_string_equal(config_apology(config), "sorry");
     assert_string_equal(config_owner(config), "me");
     config_free(&config);
 }
