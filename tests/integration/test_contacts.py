@@ -209,9 +209,9 @@ def test_none_is_lost_when_everything_dies(stack, webhook):
     run(stack, before)
     for process in [*stack.running(), stack.broker]:
         process.kill()
-    webhook.default = 200
-    taken = {post.request: webhook.taken(post.request) for post in webhook.posts}
     stack.broker.start()
+    webhook.default = 200  # what was on its way from the dead is refused by now
+    taken = {post.request: webhook.taken(post.request) for post in webhook.posts}
     for process in stack.services:
         stack.restart(process)
 
