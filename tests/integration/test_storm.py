@@ -74,7 +74,7 @@ class Watcher:
                 self.socket = await websockets.connect(f"ws://127.0.0.1:{port}/ws/agent?parley=1{resume}", **OPTIONS)
                 while (frame := await self.receive())["type"] != "session":
                     pass
-                assert frame.get("resumed", True), f"{self.name}: not resumed"
+                assert frame.get("resumed", True), f"{self.name}: not resumed after {self.text[-40:]}: {frame}"
                 self.token = frame["resume"]
                 return
             except websockets.ConnectionClosed:
@@ -88,7 +88,8 @@ class Watcher:
             frame = await self.receive()
             if frame["type"] == "stream_chunk":
                 self.text += frame["content"]
-                if moves_at is not None and len(self.text) >= moves_at:
+                # An end that has been received, though it is not read yet, is not told again.
+                if moves_at is not None and len(self.text) >= moves_at and not self.socket.messages:
                     moves_at = None
                     self.counts["moves"] += 1
                     self.socket.transport.abort()
