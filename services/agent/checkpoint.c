@@ -4,6 +4,7 @@
 #include "segments.h"
 #include "store_call.h"
 #include "subjects.h"
+#include "turn_state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -190,16 +191,10 @@ static void on_record_written(void *arg, int err, uint64_t revision, bool duplic
         advance(checkpoint);
 }
 
-static bool is_sealed(const struct checkpoint *checkpoint)
-{
-    return checkpoint->state != PARLEY__TURN_STATE__TURN_STATE_RUNNING &&
-           checkpoint->state != PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED;
-}
-
 static void write_record(struct checkpoint *checkpoint)
 {
     const struct transcript *transcript = checkpoint->options.transcript;
-    bool sealed = is_sealed(checkpoint);
+    bool sealed = turn_state_is_final(checkpoint->state);
     Parley__TurnRecord record = PARLEY__TURN_RECORD__INIT;
     struct stored_steps steps;
     struct buf value = {0};
@@ -240,7 +235,7 @@ static void advance(struct checkpoint *checkpoint)
     alarm_clear(checkpoint->options.alarms, &checkpoint->alarm);
     if (rest_of(&checkpoint->text).len >= SEGMENT_BYTES)
         write_segment(checkpoint, &checkpoint->text);
-    else if (rest_of(&checkpoint->steps).len >= SEGMENT_BYTES && !is_sealed(checkpoint))
+    else if (rest_of(&checkpoint->steps).len >= SEGMENT_BYTES && !turn_state_is_final(checkpoint->state))
         write_segment(checkpoint, &checkpoint->steps);
     else
         write_record(checkpoint);

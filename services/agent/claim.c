@@ -3,6 +3,7 @@
 #include "mem.h"
 #include "store_call.h"
 #include "subjects.h"
+#include "turn_state.h"
 
 #include <stdlib.h>
 
@@ -81,16 +82,10 @@ static void write_record(struct claim *claim, Parley__TurnRecord *before, uint64
 
 enum move { MOVE_WRITE, MOVE_HAVE, MOVE_LEAVE_ENDED, MOVE_LEAVE_NEWER };
 
-static bool is_final(Parley__TurnState state)
-{
-    return state == PARLEY__TURN_STATE__TURN_STATE_COMPLETED || state == PARLEY__TURN_STATE__TURN_STATE_FAILED ||
-           state == PARLEY__TURN_STATE__TURN_STATE_CANCELLED;
-}
-
 /* What to do about a record that is there. */
 static enum move judge(const Parley__TurnRecord *record, uint32_t attempt, bool wrote)
 {
-    if (is_final(record->state))
+    if (turn_state_is_final(record->state))
         return MOVE_LEAVE_ENDED;
     if (record->attempt == attempt && wrote)
         return MOVE_HAVE;

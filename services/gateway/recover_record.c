@@ -1,15 +1,13 @@
 #include "recover_record.h"
 
 #include "segments.h"
+#include "turn_state.h"
 
 #include <string.h>
 
 bool recover_has_ended(const Parley__TurnRecord *record)
 {
-    return record->state == PARLEY__TURN_STATE__TURN_STATE_COMPLETED ||
-           record->state == PARLEY__TURN_STATE__TURN_STATE_FAILED ||
-           record->state == PARLEY__TURN_STATE__TURN_STATE_CANCELLED ||
-           record->state == PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED;
+    return turn_state_is_final(record->state) || record->state == PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED;
 }
 
 int recover_first_segment(const Parley__TurnRecord *record, uint64_t known, uint32_t *out)

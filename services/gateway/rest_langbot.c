@@ -4,6 +4,7 @@
 #include "conversation.pb-c.h"
 #include "mem.h"
 #include "subjects.h"
+#include "turn_state.h"
 #include "uplink.h"
 
 #include <stdlib.h>
@@ -30,10 +31,7 @@ static size_t list_turn(const Parley__ConversationTurn *turn, struct langbot_mes
         .when = (double)turn->asked_ms / 1000,
         .connection = turn->connection,
     };
-    bool has_ended = turn->state == PARLEY__TURN_STATE__TURN_STATE_COMPLETED ||
-                     turn->state == PARLEY__TURN_STATE__TURN_STATE_FAILED ||
-                     turn->state == PARLEY__TURN_STATE__TURN_STATE_CANCELLED;
-    if (!has_ended || turn->answer_id == 0 ||
+    if (!turn_state_is_final(turn->state) || turn->answer_id == 0 ||
         (turn->answer.len == 0 && turn->state != PARLEY__TURN_STATE__TURN_STATE_COMPLETED))
         return count;
     out[count++] = (struct langbot_message){

@@ -110,13 +110,31 @@ static const char *take_entry(json_t *entry, struct token *token)
     return NULL;
 }
 
-/* Which of the first `count` has the same hash; `count`: none. */
-static size_t find_same(const struct tokens *tokens, size_t count)
+/* By hash, then by place: the list's elements are the same array's. */
+static int compare(const void *a, const void *b)
 {
-    size_t i = 0;
-    while (i < count && strcmp(tokens->list[i].sha256, tokens->list[count].sha256) != 0)
-        i++;
-    return i;
+    const struct token *const *first = a, *const *second = b;
+    int order = strcmp((*first)->sha256, (*second)->sha256);
+    return order != 0 ? order : (*first > *second) - (*first < *second);
+}
+
+/* Whose token would it be? */
+static int refuse_doubles(const struct tokens *tokens, char *reason, size_t reason_size)
+{
+    const struct token **sorted = mem_alloc((tokens->count + 1) * sizeof(struct token *));
+    int err = ERR_NONE;
+    for (size_t i = 0; i < tokens->count; i++)
+        sorted[i] = &tokens->list[i];
+    qsort(sorted, tokens->count, sizeof *sorted, compare);
+    for (size_t i = 1; i < tokens->count && !err; i++) {
+        if (strcmp(sorted[i - 1]->sha256, sorted[i]->sha256) != 0)
+            continue;
+        snprintf(reason, reason_size, "tokens[%td].sha256 is that of tokens[%td], too", sorted[i] - tokens->list,
+                 sorted[i - 1] - tokens->list);
+        err = ERR_INVALID;
+    }
+    free(sorted);
+    return err;
 }
 
 static int take_list(const json_t *list, struct tokens *tokens, char *reason, size_t reason_size)
@@ -132,13 +150,8 @@ static int take_list(const json_t *list, struct tokens *tokens, char *reason, si
             return ERR_INVALID;
         }
         tokens->count++;
-        size_t same = find_same(tokens, i);
-        if (same < i) {
-            snprintf(reason, reason_size, "tokens[%zu].sha256 is that of tokens[%zu], too", i, same);
-            return ERR_INVALID;
-        }
     }
-    return ERR_NONE;
+    return refuse_doubles(tokens, reason, reason_size);
 }
 
 int tokens_parse(const char *text, size_t len, struct tokens **out, char *reason, size_t reason_size)

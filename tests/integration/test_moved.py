@@ -3,14 +3,13 @@ agent goes on from what was read, though the model would say something else now.
 
 import asyncio
 import itertools
-import json
 
 import pytest
-import websockets
 
 from client import eventually
-from dialects import OPTIONS, Minimal, url_of
+from dialects import Minimal, connect
 from stack import Stack
+from tab import tab
 
 PIECES = 60
 
@@ -31,65 +30,49 @@ def stack(model):
         yield running
 
 
-class Reader:
-    def __init__(self, socket):
-        self.socket = socket
-        self.text = ""
-
-    async def read(self, pieces=None):
-        """So many pieces of text, or all up to the final frame, which it returns."""
-        while pieces is None or pieces > 0:
-            frame = json.loads(await asyncio.wait_for(self.socket.recv(), 30))
-            if frame["type"] in ("stream_chunk", "chunk"):
-                self.text += frame["content"]
-                pieces = pieces and pieces - 1
-            elif frame["type"] in ("stream_end", "error", "session") or frame.get("status") == "completed":
-                return frame
-        return None
-
-
-async def kill_agent_and_read_on(stack, model, reader):
-    """Its text goes on where it was, and each agent's words are in it once."""
+async def kill_its_agent(stack):
     [agent] = [agent for agent in stack.of("agent") if agent.logged("turn started")]
-    read = reader.text
-    agent.kill()
-    final = await reader.read()
-    assert final["type"] != "error", final
+    await asyncio.to_thread(agent.kill)
+
+
+async def check(model, read, text):
+    """What had been `read` was not taken back, and each agent's words are in the text once."""
     first, second = model.asked("slow")[-2:]
     assert not first.prefix and not first.finished
-    assert second.prefix.startswith(read), "what was read is not taken back"
-    assert reader.text.startswith(second.prefix)
-    assert len(reader.text.split()) == len(second.prefix.split()) + PIECES
+    assert second.prefix.startswith(read) and text.startswith(second.prefix)
+    assert len(text.split()) == len(second.prefix.split()) + PIECES
     await eventually(lambda: not model.open_streams(), what="no stream is left open")
 
 
 def test_a_client_that_moved(stack, model):
-    first, second = (f"ws://127.0.0.1:{gateway.port}/ws/agent?parley=1" for gateway in stack.of("gateway"))
+    first, second = stack.of("gateway")
 
     async def scenario():
-        async with websockets.connect(first, **OPTIONS) as socket:
-            reader = Reader(socket)
-            token = (await reader.read())["resume"]
-            await socket.send(json.dumps({"type": "streaming_query", "query": "slow"}))
-            await reader.read(10)
-            socket.transport.abort()
-        async with websockets.connect(f"{second}&resume={token}&offset={len(reader.text)}", **OPTIONS) as socket:
-            reader.socket = socket
-            assert (await reader.read())["resumed"] is True
-            await reader.read(20)
-            await kill_agent_and_read_on(stack, model, reader)
+        async with tab(first) as page:
+            await page.ask("slow")
+            await page.read(30)
+            await page.vanish()
+            assert (await page.open(second))["resumed"] is True
+            await page.read(90)
+            read = page.text
+            await kill_its_agent(stack)
+            assert await page.read() == "stream_end"
+            await check(model, read, page.text)
     asyncio.run(scenario())
 
 
 def test_a_room_that_its_asker_has_left(stack, model):
-    first, second = (url_of(Minimal, gateway.port) for gateway in stack.of("gateway"))
+    first, second = stack.of("gateway")
 
     async def scenario():
-        async with websockets.connect(second, **OPTIONS) as socket:
-            reader = Reader(socket)
-            async with websockets.connect(first, **OPTIONS) as asker:
-                await asker.send(json.dumps({"query": "slow"}))
-                await reader.read(10)
-            await reader.read(20)
-            await kill_agent_and_read_on(stack, model, reader)
+        async with connect(Minimal, second.port) as watcher:
+            async with connect(Minimal, first.port) as asker:
+                await asker.ask_only("slow")
+                frames = [await watcher.receive() for _ in range(10)]
+                await asker.abandon()
+            frames += [await watcher.receive() for _ in range(20)]
+            await kill_its_agent(stack)
+            read = "".join(frame.get("content", "") for frame in frames)
+            frames += await watcher.collect_final()
+            await check(model, read, watcher.text_of(frames))
     asyncio.run(scenario())

@@ -7,7 +7,6 @@ It storms for PARLEY_STORM_SECONDS; by itself that is short. PARLEY_STORM_SEED m
 
 import asyncio
 import itertools
-import json
 import os
 import random
 import time
@@ -15,9 +14,9 @@ import time
 import pytest
 import websockets
 
-from dialects import OPTIONS
 from model_server import call
 from stack import Stack, sized
+from tab import Tab
 from tool_file import command_tools
 
 SECONDS = float(os.environ.get("PARLEY_STORM_SECONDS", "12"))
@@ -58,56 +57,43 @@ class Watcher:
         self.random = random.Random(SEED * 1000 + number)
         self.name = f"watcher-{number}"
         self.counts = counts
-        self.socket = self.token = None
-        self.text = ""
-
-    async def receive(self):
-        return json.loads(await asyncio.wait_for(self.socket.recv(), 90))
+        self.page = Tab(self.gateways[0])
 
     async def connect(self):
         """To any gateway; again where that has no broker now. Goes on where it was."""
-        resume = f"&resume={self.token}&offset={len(self.text)}" if self.token else ""
         deadline = time.monotonic() + 60
         while True:
-            port = self.random.choice(self.gateways).port
             try:
-                self.socket = await websockets.connect(f"ws://127.0.0.1:{port}/ws/agent?parley=1{resume}", **OPTIONS)
-                while (frame := await self.receive())["type"] != "session":
-                    pass
-                assert frame.get("resumed", True), f"{self.name}: not resumed after {self.text[-40:]}: {frame}"
-                self.token = frame["resume"]
+                session = await self.page.open(self.random.choice(self.gateways))
+                assert session.get("resumed", True), f"{self.name}: not resumed after {self.page.text[-40:]}: {session}"
                 return
             except websockets.ConnectionClosed:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.2)
 
     async def read(self):
-        """The final frame of the answer."""
-        moves_at = self.random.choice([None, self.random.randrange(1, PIECES * 4)])
-        while True:
-            frame = await self.receive()
-            if frame["type"] == "stream_chunk":
-                self.text += frame["content"]
-                # An end that has been received, though it is not read yet, is not told again.
-                if moves_at is not None and len(self.text) >= moves_at and not self.socket.messages:
-                    moves_at = None
-                    self.counts["moves"] += 1
-                    self.socket.transport.abort()
-                    await self.connect()
-            elif frame["type"] in ("stream_end", "error"):
-                return frame
+        """All of the answer, half of them over two connections."""
+        if self.random.random() < 0.5:
+            await self.page.read(self.random.randrange(1, PIECES * 4))
+            # An end that has been received, though it is not read yet, is not told again.
+            if not self.page.final and not self.page.socket.messages:
+                self.counts["moves"] += 1
+                await self.page.vanish()
+                await self.connect()
+        if not self.page.final:
+            await self.page.read(timeout=90)
 
     async def ask(self, question):
-        self.text = ""
-        await self.socket.send(json.dumps({"type": "streaming_query", "query": question}))
-        final = await self.read()
-        words = [int(word) for word in self.text.split()]
-        assert words == sorted(set(words)), f"{question}: {self.text}"
-        if final["type"] == "error":
-            assert not words, f"{question}: {final} after {len(words)} words"
+        self.page.text, self.page.final = "", None
+        await self.page.ask(question)
+        await self.read()
+        words = [int(word) for word in self.page.text.split()]
+        assert words == sorted(set(words)), f"{question}: {self.page.text}"
+        if self.page.final["type"] == "error":
+            assert not words, f"{question}: {self.page.final} after {len(words)} words"
             self.counts["refused"] += 1
         else:
-            assert len(words) >= PIECES, f"{question}: {self.text}"
+            assert len(words) >= PIECES, f"{question}: {self.page.text}"
             self.counts["answers"] += 1
 
     async def watch(self, end):
@@ -116,7 +102,7 @@ class Watcher:
             if time.monotonic() >= end:
                 break
             await self.ask(f"{self.name} {number} {self.random.choice(['', 'tools'])}")
-        await self.socket.close()
+        await self.page.socket.close()
 
 
 async def strike(stack, victim, pause):
