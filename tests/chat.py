@@ -175,7 +175,8 @@ async def ask(connection, question, options, show):
     """The whole answer. `show` is called with each new piece of it, and with ("tool", …)."""
     socket, protocol = connection
     so_far = ""
-    await socket.send(json.dumps(protocol.ask(question, options)))
+    with contextlib.suppress(websockets.ConnectionClosed):  # it may have said why before it closed
+        await socket.send(json.dumps(protocol.ask(question, options)))
     async for message in socket:
         for kind, text in events(json.loads(message), so_far, protocol):
             if kind == "tool":

@@ -278,6 +278,7 @@ def test_silence_is_counted_from_an_answers_end(stack, model):
             silent_since = time.monotonic()
             await client.expect("connection_closed")
             assert time.monotonic() - silent_since > 1.5  # it is looked at once a second
+            assert (await client.closed())[0] == 1000
     asyncio.run(scenario())
     stack.remove(gateway)
 
