@@ -11,6 +11,7 @@ import pytest
 from client import eventually, run_with
 from dialects import Contact, connect, count, iso, matches, number, one_of, uuid4
 from model_server import call, refuse, report_results, say
+from nats_proxy import NatsProxy
 from stack import Stack, call as rest
 
 APOLOGY = "抱歉，我暂时无法处理您的请求，请稍后再试。"
@@ -148,8 +149,14 @@ def test_the_configuration_has_a_persona_and_an_apology_for_contacts(model, tmp_
             assert await client.answer("whom am I asking?") == "A warden."
             assert model.asked("whom am I asking?")[0].body["messages"][0]["content"] == "Guard the owner."
             assert await client.answer("fails here") == OWN_APOLOGY
-    with Stack(model=model, PARLEY_CONFIG=path) as stack:
-        stack.start(router=1, agent=1, gateway=1)
+            proxy.hold("parley.conn.")
+            assert await client.answer("fails here") == OWN_APOLOGY  # sooner than the router's word for it
+            assert proxy.held
+            proxy.release()
+    with Stack(model=model, PARLEY_CONFIG=path) as stack, NatsProxy(stack.broker.port) as proxy:
+        stack.start(agent=1)
+        stack.add("router", NATS_URL=proxy.url)
+        stack.start(gateway=1)
         asyncio.run(scenario())
 
 
