@@ -11,6 +11,7 @@
 #include "mem.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -250,6 +251,18 @@ static void *run(void *arg)
 
 /* ---- On the loop */
 
+/* Neither libnats' threads nor ours take signals: a handler that ran there would end a poll() of the library's, and it
+ * gives up its connection for that. What a fault raises is still reported. */
+static void block_signals(sigset_t *before)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+    sigset_t blocked;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &blocked, before);
+}
+
 struct bus_link *bus_link_new(const struct bus_options *options, struct mailbox *mailbox)
 {
     struct bus_link *link = mem_alloc(sizeof *link);
@@ -258,6 +271,8 @@ struct bus_link *bus_link_new(const struct bus_options *options, struct mailbox 
                                                  .closed = on_closed,
                                                  .error = on_error,
                                                  .arg = link};
+    sigset_t before;
+    block_signals(&before); /* threads inherit it */
     bus_nats_open();
     link->options = bus_nats_options(options, &callbacks);
     bus_inbox_init(&link->inbox, mailbox, options->inbox_messages);
@@ -265,6 +280,7 @@ struct bus_link *bus_link_new(const struct bus_options *options, struct mailbox 
     pthread_mutex_init(&link->state_lock, NULL);
     if (pthread_create(&link->thread, NULL, run, link) != 0)
         abort(); /* as with memory */
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return link;
 }
 

@@ -1,8 +1,11 @@
 """What every service does: settings, logs, the operations port, an orderly end, and patience with its broker."""
 
 import asyncio
+import ctypes
 import json
+import os
 import re
+import signal
 import subprocess
 import time
 
@@ -173,6 +176,25 @@ def test_a_broker_restart_is_survived(stack, model):
         said = [message["content"] for message in model.asked("after")[0].messages]
         assert "before" in said, "what was acknowledged is kept"
     asyncio.run(scenario())
+
+
+def test_a_signal_does_not_cost_the_connection_whichever_thread_it_is_for(stack):
+    """The kernel chooses one: so a child's end, or an operator's word, came to a thread of the broker's library."""
+    def lost():
+        return [process.log().count("broker connection lost") for process in stack.running()]
+
+    before = lost()
+    for process in stack.running():
+        for thread in os.listdir(f"/proc/{process.pid}/task"):
+            assert ctypes.CDLL(None).tgkill(process.pid, int(thread), signal.SIGHUP) == 0
+
+    async def scenario():
+        async with connect(stack.url) as client:
+            (await client.ask("after the signals")).check_streamed()
+            await client.send({"type": "tool_call", "tool_name": "calculator", "params": {"expression": "1 + 1"}})
+            assert (await client.expect("tool_result"))["result"] == 2
+    asyncio.run(scenario())
+    assert lost() == before
 
 
 def test_an_answer_in_flight_survives_a_broker_restart(stack, model):
