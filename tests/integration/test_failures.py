@@ -12,7 +12,6 @@ import pytest
 
 from client import connect, eventually
 from model_server import call, cut, garbage, hang, huge_line, refuse, report_results, say, stall
-from process import wait_until
 from stack import sized
 from tool_file import command_tools, running
 
@@ -95,19 +94,24 @@ def test_fault(stack, model, fault, stream):
 @pytest.mark.parametrize("deltas", [[], ["half ", "an answer "]], ids=["at-once", "later"])
 def test_comments_buy_no_time(stack, model, deltas):
     """What comes only to keep the connection alive does not put a timeout off."""
-    question = f"comments {len(deltas)}"
     seconds = SETTINGS["LLM_STALL_TIMEOUT_MS"] / 1000
-    model.script(question, stall(deltas, comment_every=0.9 * seconds))
 
-    async def scenario():
+    async def took(question):
+        """Each of its requests."""
+        model.script(question, stall(deltas, comment_every=0.9 * seconds))
         async with connect(stack.url) as client:
             assert (await client.ask(question)).final["type"] == "error"
-    asyncio.run(scenario())
-    requests = model.asked(question)
-    wait_until(lambda: all(request.closed for request in requests), 5, "the model sees that it was left")
-    assert len(requests) == (2 if deltas else 1)  # an answer that has begun is gone on with
-    assert all(request.client_closed for request in requests)
-    assert all(0.9 * seconds < request.closed - request.received < 1.3 * seconds for request in requests)
+        requests = model.asked(question)
+        await eventually(lambda: all(request.closed for request in requests), what="the model sees that it was left")
+        assert len(requests) == (2 if deltas else 1)  # an answer that has begun is gone on with
+        assert all(request.client_closed for request in requests)
+        return [request.closed - request.received for request in requests]
+
+    for n in range(3):  # the machine may be busy with other things
+        times = asyncio.run(took(f"comments {len(deltas)} {n}"))
+        if all(0.9 * seconds < time_ < 1.3 * seconds for time_ in times):
+            return
+    raise AssertionError(times)
 
 
 def test_one_retry_after_429(stack, model):

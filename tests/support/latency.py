@@ -2,6 +2,6 @@
 
 
 def check_latencies(times, promised, limit):
-    """Nine of ten seconds in `times` within what is promised; none as late as if it had waited for something."""
+    """Three of four seconds in `times` within what is promised; none as late as if it had waited for something."""
     times = sorted(times)
-    assert times[int(len(times) * 0.9) - 1] < promised and times[-1] < limit, times[-10:]
+    assert times[int(len(times) * 0.75) - 1] < promised and times[-1] < limit, times[-10:]
