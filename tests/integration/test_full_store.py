@@ -8,7 +8,6 @@ import pytest
 
 from bus import Bus
 from client import connect, eventually
-from model_server import say
 from stack import Stack, sized
 
 MIB = 1 << 20
