@@ -4,7 +4,8 @@
  *   message   Job
  *   answer    Events to the job's gateway; the job is acknowledged after the last of them
  *   failure   no job, or one whose ids could not stand in a subject: logged, and acknowledged, for nobody can run it;
- *             a first delivery past its start deadline: acknowledged without a word, for its asker has been told;
+ *             past its start deadline, and nobody has begun it: acknowledged without a word, for its asker has been
+ *             told (the count of deliveries does not tell: a broker that was killed has forgotten it);
  *             draining: handed back at once. One more than there is room for may have been on its way: it is run */
 #include "on_job.h"
 
@@ -44,12 +45,5 @@ void on_job(void *arg, struct delivery *delivery)
         delivery_finish(agent->bus, &delivery);
         return;
     }
-    bool expired = clock_wall_ms() > job->start_deadline_ms;
-    if (expired && delivery_count(delivery) <= 1) {
-        log_warning("a job found too late", LOG_TEXT("connection", job->connection), LOG_TEXT("turn", job->turn),
-                    LOG_TRACE(delivery_trace(delivery)));
-        delivery_finish(agent->bus, &delivery);
-        return;
-    }
-    turn_start(agent, job, expired, &delivery);
+    turn_start(agent, job, clock_wall_ms() > job->start_deadline_ms, &delivery);
 }

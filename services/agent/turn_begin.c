@@ -57,6 +57,8 @@ static void on_claim(void *arg, const struct claim_result *result)
         turn->claimed = true;
         break;
     case CLAIM_EXPIRED:
+        log_warning("a job found too late", LOG_TEXT("connection", turn->connection), LOG_TEXT("turn", turn->id),
+                    LOG_TRACE(&turn->trace));
         delivery_finish(turn->agent->bus, &turn->delivery);
         turn->lost = true;
         break;

@@ -361,7 +361,7 @@ void turn_take_news(struct turn *turn, enum answer_news news)
 /* Nobody is lost by saying nothing while we could not hear. */
 static bool is_lost(const struct turn *turn, int64_t now_ms)
 {
-    return turn->phase == TURN_STARTED && gateway_reachable(turn->gateway) &&
+    return turn->phase == TURN_STARTED && service_connected(turn->gateway->service) &&
            now_ms - turn->heard_ms >= turn->gateway->settings->turn_lost_timeout_ms;
 }
 

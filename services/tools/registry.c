@@ -47,8 +47,11 @@ static struct registry_tool *new_built_in(const struct tool *tool)
 struct registry *registry_new(void)
 {
     struct registry *registry = mem_alloc(sizeof *registry);
-    for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
+    for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
+        if (built_in[i]->prepare)
+            built_in[i]->prepare();
         add(registry, new_built_in(built_in[i]));
+    }
     return registry;
 }
 

@@ -158,20 +158,18 @@ static void test_requests(void **state)
     assert_string_equal(answer.header, "one two");
     assert_null(request);
 
-    int64_t begin = clock_monotonic_ms();
-    ask(bus, "test.nobody", 5000, &answer, NULL);
+    ask(bus, "test.nobody", 60000, &answer, NULL);
     assert_true(HARNESS_RUN_UNTIL(&harness, answer.calls, 5000));
     assert_int_equal(answer.err, ERR_NO_RESPONDERS);
-    assert_true(clock_monotonic_ms() - begin < 50);
 
-    begin = clock_monotonic_ms();
-    ask(bus, "test.ignore", 300, &answer, NULL);
+    int64_t begin = clock_monotonic_ms();
+    ask(bus, "test.ignore", 1500, &answer, NULL);
     ask(bus, "test.ignore", 150, &other, NULL); /* the later one is due first */
     assert_true(HARNESS_RUN_UNTIL(&harness, other.calls, 5000));
     assert_int_equal(answer.calls, 0);
     assert_true(HARNESS_RUN_UNTIL(&harness, answer.calls, 5000));
     assert_int_equal(answer.err, ERR_TIMEOUT);
-    assert_in_range(clock_monotonic_ms() - begin, 250, 1000);
+    assert_in_range(clock_monotonic_ms() - begin, 1450, 5000);
 
     ask(bus, "test.ignore", 50, &answer, &request);
     bus_request_cancel(&request);

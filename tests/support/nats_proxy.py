@@ -55,7 +55,11 @@ class NatsProxy:
         self._waiting.clear()
 
     async def _serve(self, client, to_client):
-        broker, to_broker = await asyncio.open_connection("127.0.0.1", self._broker_port)
+        try:
+            broker, to_broker = await asyncio.open_connection("127.0.0.1", self._broker_port)
+        except ConnectionError:
+            to_client.close()
+            return
         self._clients.add(to_client)
         try:
             await asyncio.gather(self._carry(client, to_broker), self._copy(broker, to_client))

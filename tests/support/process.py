@@ -1,5 +1,6 @@
 """One process under test: started with a log of its own, and ended for sure, even where the test is killed."""
 
+import itertools
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 # What a sanitizer or an assertion writes. None of it may stand in any log.
 REPORT = re.compile(rb"(ERROR|WARNING): \w+Sanitizer|runtime error:|Assertion .* failed|SUMMARY: \w+Sanitizer")
+REPORT_LINES = 60
 
 # Starts all processes: they die with the thread that started them, so it must be one that lives as long as the tests.
 LAUNCHER = ThreadPoolExecutor(1)
@@ -111,11 +113,12 @@ class Process:
         return self.wait(timeout)
 
     def report(self):
-        """The line in which a sanitizer or an assertion complains, or None."""
+        """What a sanitizer or an assertion says first, or None."""
         with open(self.log_path, "rb") as file:
             for line in file:
                 if REPORT.search(line):
-                    return line.decode(errors="replace").strip()
+                    said = [line, *itertools.islice(file, REPORT_LINES)]
+                    return b"".join(said).decode(errors="replace").strip()
         return None
 
     def log_tail(self, lines=40):

@@ -166,6 +166,16 @@ static int run(const struct tool_input *input, struct buf *result)
     return err;
 }
 
+/* Reading a number, libstdc++ fills caches that all threads use; the first time is not safe from another's. */
+static void prepare(void)
+{
+    struct buf expression = {0}, result = {0};
+    buf_append_text(&expression, "0.5");
+    evaluate(&expression, &result);
+    buf_deinit(&expression);
+    buf_deinit(&result);
+}
+
 const struct tool tool_calculator = {
     .name = "calculator",
     .description =
@@ -173,5 +183,6 @@ const struct tool tool_calculator = {
         "functions such as sqrt, sin, cos, tan, ln, log10, exp, abs, round, floor, ceil, min, max, sum, avg.",
     .parameters = "{\"type\":\"object\",\"properties\":{\"expression\":{\"type\":\"string\",\"description\":\"the "
                   "expression, such as (123 + 456) * 2\"}},\"required\":[\"expression\"]}",
+    .prepare = prepare,
     .run = run,
 };
