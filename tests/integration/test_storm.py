@@ -43,7 +43,7 @@ def stack(model, tmp_path):
         stream.end()
     model.default = lambda _request: never_the_same
     with Stack(model=model, TOOLS_CONFIG=command_tools(tmp_path, {"big": BIG}), JOB_ACK_WAIT_MS=1500,
-               TURN_SILENCE_MS=2000, AGENT_DRAIN_GRACE_SECONDS=1) as running:
+               TURN_SILENCE_MS=2000, AGENT_DRAIN_GRACE_SECONDS=1, AGENT_MAX_ATTEMPTS=100) as running:
         running.start(router=2, agent=3, tools=2, gateway=2)
         yield running
     model.default = None
