@@ -105,6 +105,10 @@ static void on_found(struct claim *claim, const void *value, size_t len, uint64_
     claim->found = true;
     buf_reset(&claim->before);
     buf_append(&claim->before, value, len);
+    if (claim->options.expired && record->attempt == 0 && claim->options.message_id == 0) {
+        finish(claim, CLAIM_EXPIRED, ERR_NONE, 0);
+        return;
+    }
     switch (judge(record, claim->options.attempt, claim->wrote)) {
     case MOVE_WRITE:
         write_record(claim, record, revision);

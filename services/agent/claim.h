@@ -11,7 +11,8 @@ enum claim_verdict {
     CLAIM_TAKEN,   /* it is ours */
     CLAIM_ENDED,   /* the turn has ended in an earlier attempt; nothing was written */
     CLAIM_NEWER,   /* a later attempt has it */
-    CLAIM_EXPIRED, /* nobody began it in time: its asker has been told that it failed */
+    CLAIM_EXPIRED, /* nobody began it in time: its asker has been told that it failed, and no conversation waits for
+                      its end */
     CLAIM_FAILED   /* the store did not do it, or holds something else: see `err` */
 };
 

@@ -5,7 +5,7 @@
  *   answer    Events to the job's gateway; the job is acknowledged after the last of them
  *   failure   no job, or one whose ids could not stand in a subject: logged, and acknowledged, for nobody can run it;
  *             past its start deadline, and nobody has begun it: acknowledged without a word, for its asker has been
- *             told (the count of deliveries does not tell: a broker that was killed has forgotten it);
+ *             told; or ended as cancelled, where a conversation waits for its end and the gateway has left its mark;
  *             draining: handed back at once. One more than there is room for may have been on its way: it is run */
 #include "on_job.h"
 
@@ -45,5 +45,6 @@ void on_job(void *arg, struct delivery *delivery)
         delivery_finish(agent->bus, &delivery);
         return;
     }
+    /* Its record says whether it was begun; a broker that was killed has forgotten how often it gave the job away. */
     turn_start(agent, job, clock_wall_ms() > job->start_deadline_ms, &delivery);
 }

@@ -215,7 +215,6 @@ static void hang_in(struct turn *turn)
         turn->next->prev = turn;
     agent->turns = turn;
     agent->turn_count++;
-    metric_add(agent->metrics.attempts, 1);
     agent_count_changed(agent);
 }
 

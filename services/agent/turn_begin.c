@@ -36,6 +36,8 @@ static void take_before(struct turn *turn, const struct claim_result *result)
             turn->end = PARLEY__TURN_STATE__TURN_STATE_CANCELLED;
         }
     }
+    if (!turn->ended_before)
+        metric_add(turn->agent->metrics.attempts, 1);
     bool begun = result->before != NULL && result->before->attempt > 0; /* and not only handed on by full agents */
     if (begun)
         buf_move(&turn->record, result->packed);

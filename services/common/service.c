@@ -159,15 +159,10 @@ void service_drained(struct service *service)
     uv_stop(&service->loop);
 }
 
-bool service_connected(const struct service *service)
-{
-    return service->state->broker && !broker_watch_reason(service->state->broker);
-}
-
 void service_on_connected(struct service *service, service_handler *handler, void *arg)
 {
     service->state->connected = (struct callback){handler, arg};
-    if (handler && service_connected(service))
+    if (handler && service->state->broker && !broker_watch_reason(service->state->broker))
         handler(arg);
 }
 

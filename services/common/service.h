@@ -96,8 +96,6 @@ typedef void service_handler(void *arg);
 void service_on_connected(struct service *service, service_handler *handler, void *arg);
 void service_on_drain(struct service *service, service_handler *handler, void *arg);
 void service_on_reload(struct service *service, service_handler *handler, void *arg);
-/* Whether that handler has been called, or would have been, for the connection that stands. */
-bool service_connected(const struct service *service);
 bool service_draining(const struct service *service);
 /* What has been published by now still leaves: service_deinit() flushes the bus. */
 void service_drained(struct service *service);

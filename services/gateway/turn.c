@@ -358,15 +358,15 @@ void turn_take_news(struct turn *turn, enum answer_news news)
     }
 }
 
-/* Nobody is lost by saying nothing while we could not hear. */
 static bool is_lost(const struct turn *turn, int64_t now_ms)
 {
-    return turn->phase == TURN_STARTED && service_connected(turn->gateway->service) &&
-           now_ms - turn->heard_ms >= turn->gateway->settings->turn_lost_timeout_ms;
+    return turn->phase == TURN_STARTED && now_ms - turn->heard_ms >= turn->gateway->settings->turn_lost_timeout_ms;
 }
 
 void turn_tick(struct turn *turn, int64_t now_ms)
 {
+    if (!gateway_reachable(turn->gateway))
+        turn->heard_ms = now_ms; /* nobody is lost by saying nothing while we could not hear */
     if (turn->cancel) {
         if (now_ms >= turn->give_up_ms)
             cancel_settle(turn);

@@ -51,7 +51,7 @@ struct turn {
     struct cancel *cancel;         /* the client's cancel that awaits its end; NULL: none */
     /* Monotonic milliseconds. */
     int64_t asked_ms;
-    int64_t heard_ms;    /* the last sign of somebody at work */
+    int64_t heard_ms;    /* the last sign of somebody at work, or when none could reach us */
     int64_t inquired_ms; /* the last time it was asked after, or heard of */
     int64_t give_up_ms;  /* ASKED, ACCEPTED: the next phase must be there by then */
 };

@@ -20,7 +20,7 @@ struct registry_tool {
     } metrics;
 };
 
-/* With the built-in tools. */
+/* With the built-in tools. Before there is any thread of libuv's pool. */
 struct registry *registry_new(void);
 void registry_free(struct registry **registry);
 

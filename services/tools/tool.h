@@ -18,7 +18,7 @@ struct tool {
     const char *name;        /* [A-Za-z0-9_-]{1,64} */
     const char *description; /* for the model */
     const char *parameters;  /* JSON schema, of the subset that schema.h knows */
-    /* Called once, before the first call and any thread of the pool; NULL: there is nothing to prepare. */
+    /* Called by registry_new(), so before any thread of the pool; perhaps again. NULL: there is nothing to prepare. */
     void (*prepare)(void);
     /* Runs on a thread of libuv's pool, many calls at a time: it shares nothing, changes nothing of the process
      * (environment, locale), waits for nobody, and its work is bounded by the size of its arguments. Appends JSON to

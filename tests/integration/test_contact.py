@@ -151,7 +151,7 @@ def test_the_configuration_has_a_persona_and_an_apology_for_contacts(model, tmp_
             assert await client.answer("fails here") == OWN_APOLOGY
             proxy.hold("parley.conn.")
             assert await client.answer("fails here") == OWN_APOLOGY  # sooner than the router's word for it
-            assert proxy.held
+            await eventually(lambda: proxy.held, what="the router's word")
             proxy.release()
     with Stack(model=model, PARLEY_CONFIG=path) as stack, NatsProxy(stack.broker.port) as proxy:
         stack.start(agent=1)

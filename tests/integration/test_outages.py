@@ -231,11 +231,13 @@ def test_an_answer_outlives_an_outage(stack, model):
             while (frame := await client.receive())["type"] != "pong":
                 begun += frame["content"]
             agent.freeze()
-            proxy.hold("$JS.API.")
-            await asyncio.to_thread(stack.broker.start)
-            await eventually(lambda: proxy.held, what="the gateway asks for its streams")
-            await asyncio.sleep(2)
-            agent.thaw()
+            try:
+                proxy.hold("$JS.API.")
+                await asyncio.to_thread(stack.broker.start)
+                await eventually(lambda: proxy.held, what="the gateway asks for its streams")
+                await asyncio.sleep(1)
+            finally:
+                agent.thaw()
             proxy.release()
             rest = await client.collect(60)
             assert rest.final["type"] == "stream_end" and begun + rest.text == "".join(text), rest.final

@@ -68,6 +68,7 @@ def test_kill_9_when_the_broker_has_forgotten_who_had_the_job(model):
             await asyncio.to_thread(stack.add, "agent")
             rest = await client.collect(60)
             assert rest.final["type"] == "stream_end" and text + rest.text == "".join(TEXT)
+            assert len(model.asked("forgotten")) == 2
     with Stack(model=model, JOB_ACK_WAIT_MS=ACK_WAIT_MS, TURN_START_TIMEOUT_MS=1000) as stack:
         stack.start(router=1, agent=1, gateway=1)
         asyncio.run(scenario(stack))

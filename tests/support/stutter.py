@@ -3,12 +3,15 @@
 now all, for a part of a second each. What a test or a service takes for granted about time shows under it.
 
     tests/run --stutter [CTEST_ARGUMENT...]
+
+What a test freezes itself is left alone; unless it does so just while we do, which thaws it: such a test may fail.
 """
 
 import contextlib
 import os
 import random
 import signal
+import sys
 import time
 
 PAUSE_SECONDS = 0.25  # between two stops, on average
@@ -29,7 +32,7 @@ def processes():
 
 
 def running_tests(root):
-    """All below a ctest that is below `root`, except what a test has stopped itself."""
+    """All below a ctest that is below `root`, except what stands still already."""
     found = processes()
 
     def ancestors(pid):
@@ -64,5 +67,6 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with contextlib.suppress(KeyboardInterrupt):
         main()

@@ -8,6 +8,7 @@
 #include "json.h"
 #include "utf8.h"
 
+#include <assert.h>
 #include <fenv.h>
 #include <math.h>
 #include <muParserDLL.h>
@@ -171,7 +172,9 @@ static void prepare(void)
 {
     struct buf expression = {0}, result = {0};
     buf_append_text(&expression, "0.5");
-    evaluate(&expression, &result);
+    int err = evaluate(&expression, &result);
+    assert(!err);
+    (void)err;
     buf_deinit(&expression);
     buf_deinit(&result);
 }

@@ -11,6 +11,7 @@
 struct fixture {
     struct wire_arena *arena;
     struct claim *claim;
+    uint64_t message_id;
     int calls;
     enum claim_verdict verdict;
     int err;
@@ -35,7 +36,7 @@ static int setup(void **state)
 {
     static struct fixture f;
 
-    f = (struct fixture){.arena = wire_arena_new(1 << 20)};
+    f = (struct fixture){.arena = wire_arena_new(1 << 20), .message_id = 7};
     fake_store_reset();
     *state = &f;
     return 0;
@@ -59,7 +60,7 @@ static void start(struct fixture *f, uint32_t attempt, bool expired)
                                           .vendor = "v",
                                           .model = "m",
                                           .attempt = attempt,
-                                          .message_id = 7,
+                                          .message_id = f->message_id,
                                           .expired = expired};
 
     claim_start(&options, on_claim, f, &f->claim);
@@ -162,6 +163,37 @@ static void test_a_late_job_that_nobody_began(void **state)
     assert_int_equal(fake_puts, 0);
 }
 
+static void test_a_late_job_that_was_given_up(void **state)
+{
+    struct fixture *f = *state;
+
+    f->message_id = 0;
+    leave(0, PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED);
+    start(f, 1, true);
+    fake_store_run();
+    assert_int_equal(f->verdict, CLAIM_EXPIRED);
+    assert_int_equal(fake_puts, 0);
+    f->message_id = 7; /* it stands in a conversation as being answered */
+    start(f, 1, true);
+    fake_store_run();
+    assert_int_equal(f->verdict, CLAIM_TAKEN);
+    assert_int_equal(f->state, PARLEY__TURN_STATE__TURN_STATE_CANCEL_ASKED);
+}
+
+/* The broker gives it away for the first time, as far as it remembers. */
+static void test_a_late_job_that_was_begun(void **state)
+{
+    struct fixture *f = *state;
+
+    leave(1, PARLEY__TURN_STATE__TURN_STATE_RUNNING);
+    start(f, 1, true);
+    fake_store_run();
+    assert_int_equal(f->verdict, CLAIM_NEWER);
+    start(f, 2, true);
+    fake_store_run();
+    assert_int_equal(f->verdict, CLAIM_TAKEN);
+}
+
 static void test_losing_the_race_means_reading_again(void **state)
 {
     struct fixture *f = *state;
@@ -237,6 +269,8 @@ int main(void)
         TEST(test_an_ended_turn_is_left_alone),
         TEST(test_a_newer_attempt_is_left_alone),
         TEST(test_a_late_job_that_nobody_began),
+        TEST(test_a_late_job_that_was_given_up),
+        TEST(test_a_late_job_that_was_begun),
         TEST(test_losing_the_race_means_reading_again),
         TEST(test_a_write_that_was_done_after_all),
         TEST(test_a_cancellation_stays_until_it_is_carried_out),
