@@ -39,12 +39,12 @@ def test_agent_query(stack, model):
 
 
 def test_streaming_query(stack, model):
-    model.script("stream", say(["One ", "streamed ", "answer."], delay=0.05))
+    model.script("stream", say(["One ", "streamed ", "answer."], delay=0.3))
 
     async def scenario(client):
         answer = (await client.ask("stream")).check_streamed()
         assert answer.text == "One streamed answer."
-        assert answer.types.count("stream_chunk") == 3
+        assert answer.types.count("stream_chunk") > 1, "what waits is put together"
     run(stack, scenario)
 
 

