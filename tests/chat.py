@@ -283,7 +283,7 @@ def main():
     way = ask_many if options.multi > 1 else ask_one if options.question else converse
     try:
         sys.exit(0 if asyncio.run(way(options)) else 1)
-    except (OSError, websockets.WebSocketException) as error:
+    except (OSError, ValueError, websockets.WebSocketException) as error:
         sys.exit(f"{address(options)}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -13,17 +13,22 @@
 #include <string.h>
 
 #define CALL_ID_SIZE (ID_TOKEN_MAX + 32)
+#define AGAIN_MS     250
 
 struct call {
     struct tool_round *round;
-    size_t index; /* of its step */
+    size_t index;       /* of its step */
+    struct buf message; /* ToolCall, packed */
     struct bus_request *request;
+    struct alarm again; /* set where the broker was lost: it is called once more */
+    bool repeated;
 };
 
 struct tool_round {
     struct tool_round_options options;
     tool_round_handler *stepped;
     void *arg;
+    int64_t give_up_ms; /* monotonic */
     size_t count;
     struct call calls[];
 };
@@ -156,6 +161,22 @@ static void cancel_call(struct tool_round *round, size_t index)
     buf_deinit(&payload);
 }
 
+static void call_again(void *arg);
+
+/* Whether it was put off for a little. A tools process knows the call by its id, should it have it; and once the broker
+ * is back, it may take the tools service a moment longer than us to be there. */
+static bool put_off(struct call *call, int err)
+{
+    const struct tool_round *round = call->round;
+
+    call->repeated = call->repeated || err == ERR_DISCONNECTED;
+    if (!call->repeated || (err != ERR_DISCONNECTED && err != ERR_NO_RESPONDERS) ||
+        clock_monotonic_ms() + AGAIN_MS >= round->give_up_ms)
+        return false;
+    alarm_set(round->options.alarms, &call->again, AGAIN_MS, call_again, call);
+    return true;
+}
+
 static void on_result(void *arg, int err, const struct bus_message *reply)
 {
     struct call *call = arg;
@@ -163,6 +184,8 @@ static void on_result(void *arg, int err, const struct bus_message *reply)
     const char *id = round->options.transcript->steps[call->index].call;
     Parley__ToolResult *result;
 
+    if (put_off(call, err))
+        return;
     if (err != ERR_NONE) {
         if (err == ERR_TIMEOUT)
             cancel_call(round, call->index);
@@ -177,12 +200,38 @@ static void on_result(void *arg, int err, const struct bus_message *reply)
     round->stepped(round->arg);
 }
 
+static int submit(struct call *call)
+{
+    int64_t left_ms = call->round->give_up_ms - clock_monotonic_ms();
+    const struct tool_round_options *options = &call->round->options;
+    struct buf payload = {0};
+    char subject[SUBJECT_SIZE];
+    struct trace_headers headers;
+
+    buf_append(&payload, call->message.data, call->message.len);
+    snprintf(subject, sizeof subject, SUBJECT_TOOL, options->transcript->steps[call->index].name);
+    int err = bus_request(options->bus, subject, trace_headers(options->trace, &headers), &payload,
+                          left_ms > 1 ? left_ms : 1, on_result, call, &call->request);
+    buf_deinit(&payload);
+    return err;
+}
+
+static void call_again(void *arg)
+{
+    struct call *call = arg;
+    struct tool_round *round = call->round;
+    int err = submit(call);
+
+    if (err == ERR_NONE || put_off(call, err))
+        return;
+    finish_failed(round, call->index, text_of_failure(err));
+    round->stepped(round->arg);
+}
+
 static void call_start(struct tool_round *round, struct call *call, const Parley__Job *job)
 {
     const struct step *step = &round->options.transcript->steps[call->index];
     Parley__ToolCall message = PARLEY__TOOL_CALL__INIT;
-    struct buf payload = {0};
-    char subject[SUBJECT_SIZE];
 
     message.call = step->call;
     message.turn = job->turn;
@@ -191,14 +240,10 @@ static void call_start(struct tool_round *round, struct call *call, const Parley
     message.user = job->user;
     message.credential = job->credential;
     message.deadline_ms = clock_wall_ms() + round->options.timeout_ms;
-    wire_pack(&message.base, &payload);
-    snprintf(subject, sizeof subject, SUBJECT_TOOL, step->name);
-    struct trace_headers headers;
-    int err = bus_request(round->options.bus, subject, trace_headers(round->options.trace, &headers), &payload,
-                          round->options.timeout_ms, on_result, call, &call->request);
-    if (err != ERR_NONE)
+    wire_pack(&message.base, &call->message);
+    int err = submit(call);
+    if (err != ERR_NONE && !put_off(call, err))
         finish_failed(round, call->index, text_of_failure(err));
-    buf_deinit(&payload);
 }
 
 struct tool_round *tool_round_start(const struct tool_round_options *options, const Parley__Job *job,
@@ -211,6 +256,7 @@ struct tool_round *tool_round_start(const struct tool_round_options *options, co
     round->options = *options;
     round->stepped = stepped;
     round->arg = arg;
+    round->give_up_ms = clock_monotonic_ms() + options->timeout_ms;
     for (size_t i = begin; i < transcript->step_count; i++) {
         if (transcript->steps[i].finished)
             continue;
@@ -227,11 +273,12 @@ void tool_round_end(struct tool_round **round, bool abandon)
         return;
     for (size_t i = 0; i < (*round)->count; i++) {
         struct call *call = &(*round)->calls[i];
-        if (call->request == NULL)
-            continue;
+        bool pending = call->request != NULL || call->again.set;
         bus_request_cancel(&call->request);
-        if (abandon)
+        alarm_clear((*round)->options.alarms, &call->again);
+        if (abandon && pending)
             cancel_call(*round, call->index);
+        buf_deinit(&call->message);
     }
     free(*round);
     *round = NULL;

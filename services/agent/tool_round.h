@@ -3,6 +3,7 @@
 #ifndef PARLEY_TOOL_ROUND_H
 #define PARLEY_TOOL_ROUND_H
 
+#include "alarm.h"
 #include "bus.h"
 #include "job.pb-c.h"
 #include "metrics.h"
@@ -20,6 +21,7 @@ void tool_round_plan(struct transcript *transcript, const char *turn, const stru
 
 struct tool_round_options { /* all lent until the round has ended */
     struct bus *bus;
+    struct alarms *alarms;
     struct toolbox *toolbox;
     struct wire_arena *arena;
     struct transcript *transcript;
@@ -35,7 +37,8 @@ struct tool_round;
  * time that returns. May end the round. */
 typedef void tool_round_handler(void *arg);
 
-/* Calls the last round's unfinished steps. The same step called in another attempt bears the same id. */
+/* Calls the last round's unfinished steps. The same step called in another attempt bears the same id; and so does one
+ * that is called again because the broker was lost, for as long as the time limit allows. */
 struct tool_round *tool_round_start(const struct tool_round_options *options, const Parley__Job *job,
                                     tool_round_handler *stepped, void *arg);
 /* Waits for none of its calls any more; `abandon` tells the tools service to stop them. Nulls; NULL inside is allowed.

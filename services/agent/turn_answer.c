@@ -201,6 +201,7 @@ void turn_enter_calling(struct turn *turn)
     struct agent *agent = turn->agent;
     const struct tool_round_options options = {
         .bus = agent->bus,
+        .alarms = agent->alarms,
         .toolbox = agent->toolbox,
         .arena = agent->arena,
         .transcript = &turn->transcript,

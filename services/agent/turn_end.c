@@ -1,5 +1,6 @@
 /* A turn's end, each step of it repeatable: the final record is written; a router makes the conversation remember the
- * turn; the gateways are told; the job is acknowledged. Without a broker it waits, AGENT_SAVE_TIMEOUT_MS in all.
+ * turn; the gateways are told; the job is acknowledged. It takes AGENT_SAVE_TIMEOUT_MS in all, not counting the time
+ * without a broker: what was said then has reached nobody, and only we have it.
  *
  * What can't be saved by then: the client has its answer, so it is told the truth about that, and the error is logged.
  * If at least the final record stands, the job is handed back for later, and whoever gets it finds the turn ended, and
@@ -43,16 +44,22 @@ static void on_seal_timeout(void *arg)
     turn_tick(turn);
 }
 
-void turn_enter_sealing(struct turn *turn)
+/* All of it, from now on. */
+static void grant_time(struct turn *turn)
 {
     int64_t timeout_ms = turn->agent->settings->save_timeout_ms;
 
     turn->save_deadline_ms = clock_monotonic_ms() + timeout_ms;
+    alarm_set(turn->agent->alarms, &turn->alarm, timeout_ms, on_seal_timeout, turn);
+}
+
+void turn_enter_sealing(struct turn *turn)
+{
+    grant_time(turn);
     if (turn->unsealed) {
         turn->sealed = true;
         return;
     }
-    alarm_set(turn->agent->alarms, &turn->alarm, timeout_ms, on_seal_timeout, turn);
     voice_say(&turn->voice);
     checkpoint_seal(turn->checkpoint, turn->end, turn->reason.data);
 }
@@ -84,6 +91,8 @@ void turn_on_write_failed(void *arg, int err)
     if (turn->phase == TURN_SEALING && is_refusal(err)) {
         give_up_sealing(turn, err);
         turn_tick(turn);
+    } else if (turn->phase == TURN_SEALING && err == ERR_DISCONNECTED) {
+        grant_time(turn);
     } else if (err == ERR_TOO_LARGE) {
         turn->unsealed = true; /* nor will it ever be */
     }

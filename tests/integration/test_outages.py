@@ -13,7 +13,8 @@ from nats_proxy import NatsProxy
 from stack import sized
 
 SETTINGS = {"COMMAND_TIMEOUT_MS": 1500, "TURN_START_TIMEOUT_MS": 1500, "TURN_SILENCE_MS": 1000,
-            "TOOL_CALL_TIMEOUT_MS": 1500, "CANCEL_TIMEOUT_MS": 1500, "JOB_ACK_WAIT_MS": 1000}
+            "TOOL_CALL_TIMEOUT_MS": 1500, "CANCEL_TIMEOUT_MS": 1500, "JOB_ACK_WAIT_MS": 1000,
+            "AGENT_SAVE_TIMEOUT_MS": 1500}
 AT_ONCE_SECONDS = sized(1, 3)  # below every wait of SETTINGS
 BOUND_SECONDS = sized(5, 15)
 PING_SECONDS = sized(0.050, 1.0)
@@ -245,6 +246,33 @@ def test_an_answer_outlives_an_outage(stack, model):
         gateway = stack.add("gateway", NATS_URL=proxy.url, TURN_LOST_TIMEOUT_MS=3000)
         asyncio.run(scenario())
         stack.remove(gateway)
+
+
+def test_answers_that_end_during_an_outage(stack, model):
+    """None is lost, wherever in the outage the time to save it would have begun or been over."""
+    texts = [[f"{n} " for n in range(10 + 5 * client)] for client in range(20)]
+    for number, text in enumerate(texts):
+        model.script(f"ends {number:02}", say(text, delay=0.02))
+
+    async def one(number, begun, back):
+        async with connect(stack.url) as client:
+            await client.ask_only(f"ends {number:02}")
+            text = await client.until_chunk()
+            begun.append(number)
+            await back.wait()
+            rest = await client.collect()
+            assert rest.final["type"] == "stream_end" and text + rest.text == "".join(texts[number]), rest.final
+
+    async def scenario():
+        begun, back = [], asyncio.Event()
+        clients = [asyncio.ensure_future(one(number, begun, back)) for number in range(len(texts))]
+        await eventually(lambda: len(begun) == len(texts), what="all have begun")
+        await asyncio.to_thread(stack.broker.kill)
+        await asyncio.sleep(2.5)
+        await asyncio.to_thread(stack.broker.start)
+        back.set()
+        await asyncio.gather(*clients)
+    asyncio.run(scenario())
 
 
 async def ping_until(client, event, times):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from client import connect, run_with
+from client import connect, eventually, run_with
 from model_server import call, report_results, say
 from stack import Stack, has, sized
 from tool_file import command_tools
@@ -150,6 +150,26 @@ def test_no_tools_service(stack, model):
         await call_tool(client, "calculator", {"expression": "1"})
         assert (await client.expect("tool_result"))["result"] == 1
     run(stack, again)
+
+
+def test_a_call_outlives_the_broker(model, tmp_path):
+    """It runs on, and is not run again: who asks again, by its id, gets the one result."""
+    notes = tmp_path / "notes"
+    config = command_tools(tmp_path, {"slow": f"echo called >> '{notes}'; sleep 1; echo '\"rested\"'"})
+    model.script("rest", call(("slow", {}), ("calculator", {"expression": "1 + 1"})), report_results())
+
+    async def scenario(stack):
+        async with connect(stack.url) as client:
+            await client.ask_only("rest")
+            await eventually(notes.exists, what="the tool runs")
+            await asyncio.to_thread(stack.broker.kill)
+            await asyncio.to_thread(stack.broker.start)
+            answer = (await client.collect(60)).check_streamed()
+            assert json.loads(answer.text.removeprefix("results: ")) == ['"rested"', "2"]
+    with Stack(model=model, TOOLS_CONFIG=config) as stack:
+        stack.start(router=1, agent=1, tools=1, gateway=1)
+        asyncio.run(scenario(stack))
+    assert notes.read_text(encoding="utf-8") == "called\n"
 
 
 TURNS = sized(200, 40)

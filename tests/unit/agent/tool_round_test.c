@@ -65,7 +65,8 @@ static int setup(void **state)
     parley__job__init(&f.job);
     f.job.turn = (char *)"turn";
     f.job.use_tools = true;
-    f.options = (struct tool_round_options){.toolbox = f.toolbox,
+    f.options = (struct tool_round_options){.alarms = f.alarms,
+                                            .toolbox = f.toolbox,
                                             .arena = f.arena,
                                             .transcript = &f.transcript,
                                             .timeout_ms = 1000,
@@ -264,9 +265,32 @@ static void test_without_a_broker(void **state)
     plan_two(f);
     fake_publish_error = ERR_DISCONNECTED;
     begin(f);
-    assert_int_equal(f->stepped, 0);
+    assert_false(transcript_round_finished(&f->transcript));
+    while (!transcript_round_finished(&f->transcript))
+        uv_run(&f->loop, UV_RUN_ONCE);
+    assert_int_equal(f->stepped, 2);
     assert_step(f, 0, false, "the message broker is unreachable");
+}
+
+static void test_a_broker_that_comes_back(void **state)
+{
+    struct fixture *f = *state;
+
+    plan_two(f);
+    begin(f);
+    answer(f, 1, "turn-1-1", PARLEY__TOOL_STATUS__TOOL_STATUS_OK, "2");
+    fake_bus_reply(f->base, ERR_DISCONNECTED, NULL, 0);
+    assert_false(transcript_round_finished(&f->transcript));
+    while (fake_message_count < f->base + 3)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    assert_string_equal(fake_messages[f->base + 2].subject, "parley.tool.calculator");
+    assert_int_equal(fake_messages[f->base + 2].payload.len, fake_messages[f->base].payload.len);
+    fake_bus_reply(f->base + 2, ERR_NO_RESPONDERS, NULL, 0); /* the tools service is not back yet */
+    while (fake_message_count < f->base + 4)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    answer(f, 3, "turn-1-0", PARLEY__TOOL_STATUS__TOOL_STATUS_OK, "1");
     assert_true(transcript_round_finished(&f->transcript));
+    assert_step(f, 0, true, "1");
 }
 
 static void test_the_offer(void **state)
@@ -302,6 +326,7 @@ int main(void)
         TEST(test_only_unfinished_steps_are_called_again),
         TEST(test_abandoned_calls_are_cancelled),
         TEST(test_without_a_broker),
+        TEST(test_a_broker_that_comes_back),
         TEST(test_the_offer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
