@@ -63,7 +63,7 @@ const struct setting agent_settings_table[] = {
      "how long a tool call is waited for", false},
     {"AGENT_CHECKPOINT_MS", SETTING_INTEGER, FIELD(checkpoint_ms), "250", 1, 60000, "ms",
      "how far a turn's checkpoint may be behind", false},
-    {"AGENT_SAVE_TIMEOUT_MS", SETTING_INTEGER, FIELD(save_timeout_ms), "10000", 100, HOUR_MS, "ms",
+    {"AGENT_SAVE_TIMEOUT_MS", SETTING_INTEGER, FIELD(save_timeout_ms), "10000", 2000, HOUR_MS, "ms",
      "how long a finished turn tries to be saved while the broker is there", false},
     {"JOB_ACK_WAIT_MS", SETTING_INTEGER, FIELD(job_ack_wait_ms), "6000", 300, HOUR_MS, "ms",
      "after how long without a word from its agent a turn is given to another; the same for all agents", false},

@@ -19,7 +19,7 @@ struct report {
     struct report **slot;
     struct bus_request *request;
     struct alarm alarm;
-    int64_t backoff_ms;
+    int64_t patience_ms, backoff_ms;
     int refusals;
     int err;
 };
@@ -54,6 +54,8 @@ static void on_backoff(void *arg)
 static void try_again(struct report *report, int err)
 {
     report->err = err;
+    if (err == ERR_DISCONNECTED)
+        report->options.deadline_ms = clock_monotonic_ms() + report->patience_ms;
     alarm_set(report->options.alarms, &report->alarm, report->backoff_ms, on_backoff, report);
     report->backoff_ms = report->backoff_ms * 2 < BACKOFF_MAX ? report->backoff_ms * 2 : BACKOFF_MAX;
 }
@@ -96,6 +98,7 @@ void report_start(const struct report_options *options, report_handler *done, vo
     report->done = done;
     report->arg = arg;
     report->slot = slot;
+    report->patience_ms = options->deadline_ms - clock_monotonic_ms();
     report->backoff_ms = BACKOFF_MS;
     *slot = report;
     send_report(report);

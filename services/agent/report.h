@@ -14,7 +14,7 @@ struct report_options { /* all lent until it has ended */
     struct wire_arena *arena;
     void (*pack)(void *arg, struct buf *out); /* appends the TurnDone, once a try */
     const struct trace *trace;                /* NULL: none */
-    int64_t deadline_ms;                      /* monotonic; there is always one try */
+    int64_t deadline_ms; /* monotonic, put off for as long as there is no broker; there is always one try */
 };
 
 struct report;
