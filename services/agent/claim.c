@@ -80,14 +80,20 @@ static void write_record(struct claim *claim, Parley__TurnRecord *before, uint64
     buf_deinit(&value);
 }
 
-enum move { MOVE_WRITE, MOVE_HAVE, MOVE_LEAVE_ENDED, MOVE_LEAVE_NEWER };
+enum move { MOVE_WRITE, MOVE_HAVE, MOVE_LEAVE_ENDED, MOVE_LEAVE_NEWER, MOVE_LEAVE_EXPIRED };
 
 /* What to do about a record that is there. */
-static enum move judge(const Parley__TurnRecord *record, uint32_t attempt, bool wrote)
+static enum move judge(const Parley__TurnRecord *record, const struct claim *claim)
 {
+    uint32_t attempt = claim->options.attempt;
+    bool begun = record->attempt > 0; /* else its gateway gave it up, and left a mark */
+    bool awaited = claim->options.message_id > 0;
+
     if (turn_state_is_final(record->state))
         return MOVE_LEAVE_ENDED;
-    if (record->attempt == attempt && wrote)
+    if (claim->options.expired && !begun && !awaited)
+        return MOVE_LEAVE_EXPIRED;
+    if (record->attempt == attempt && claim->wrote)
         return MOVE_HAVE;
     /* Deliveries are counted, so an equal or higher number is a later one; unless the queue has lost its count, and
      * then ours will soon be the higher one. */
@@ -105,11 +111,7 @@ static void on_found(struct claim *claim, const void *value, size_t len, uint64_
     claim->found = true;
     buf_reset(&claim->before);
     buf_append(&claim->before, value, len);
-    if (claim->options.expired && record->attempt == 0 && claim->options.message_id == 0) {
-        finish(claim, CLAIM_EXPIRED, ERR_NONE, 0);
-        return;
-    }
-    switch (judge(record, claim->options.attempt, claim->wrote)) {
+    switch (judge(record, claim)) {
     case MOVE_WRITE:
         write_record(claim, record, revision);
         break;
@@ -121,6 +123,9 @@ static void on_found(struct claim *claim, const void *value, size_t len, uint64_
         break;
     case MOVE_LEAVE_NEWER:
         finish(claim, CLAIM_NEWER, ERR_NONE, 0);
+        break;
+    case MOVE_LEAVE_EXPIRED:
+        finish(claim, CLAIM_EXPIRED, ERR_NONE, 0);
         break;
     }
 }

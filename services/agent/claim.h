@@ -21,10 +21,10 @@ struct claim_options { /* all lent until it has ended */
     struct wire_arena *arena;
     const char *turn;
     const char *vendor, *model;
-    uint32_t attempt; /* the count of the job's deliveries */
-    uint64_t message_id;
-    int64_t started_ms; /* Unix milliseconds; for the record of a first attempt */
-    bool expired;       /* its start deadline has passed */
+    uint32_t attempt;    /* the count of the job's deliveries */
+    uint64_t message_id; /* of the answer; 0: no conversation waits for it */
+    int64_t started_ms;  /* Unix milliseconds; for the record of a first attempt */
+    bool expired;        /* its start deadline has passed */
 };
 
 struct claim_result {
